@@ -1,0 +1,64 @@
+//! `cargo verify`: everything that must hold before a change is merged, in one command.
+//!
+//! With arguments, only the steps so named: `cargo verify format lint`.
+
+mod architecture;
+mod report;
+mod source;
+
+use std::process::{Command, ExitCode};
+
+use pg_hooks_tests::{command, install, setup};
+use report::Report;
+
+fn main() -> ExitCode {
+    let mut report = Report::of(std::env::args().skip(1).collect());
+    let ready = report.step("set-up", || setup::setup().and_then(|()| setup::add_linters()));
+    if ready {
+        check_sources(&mut report);
+        check_server(&mut report);
+    }
+    report.finish()
+}
+
+/// Every check runs, also when an earlier one fails, so that one run shows all there is to mend.
+fn check_sources(report: &mut Report) {
+    report.step("format", || command::run(cargo("fmt").args(["--all", "--check"])));
+    report.step("architecture", architecture::check);
+    report.step("lint", || {
+        let clippy = ["--workspace", "--all-targets", "--", "--deny", "warnings"];
+        command::run(cargo("clippy").args(clippy))
+    });
+    report.tests(
+        "unit-tests",
+        cargo("test").args(["--no-fail-fast", "--package", "pg_hooks", "--lib"]),
+    );
+}
+
+/// What needs the extension installed. It is built as it is shipped, in the release profile.
+fn check_server(report: &mut Report) {
+    let mut ready_tree = None;
+    let installed = report.step("extension", || {
+        ready_tree = Some(install::for_children(&install::with_extension()?));
+        Ok(())
+    });
+    if installed {
+        let with_tree = |mut command: Command| {
+            command.envs(ready_tree.clone());
+            command
+        };
+        let mut tests = with_tree(cargo("test"));
+        report.tests(
+            "server-tests",
+            tests.args(["--no-fail-fast", "--package", "pg_hooks_tests"]),
+        );
+        let demo = ["--package", "pg_hooks_tests", "--bin", "demo", "--", "--once"];
+        report.step("demo", || command::run(with_tree(cargo("run")).args(demo)));
+    }
+}
+
+fn cargo(subcommand: &str) -> Command {
+    let mut cargo = command::cargo();
+    cargo.arg(subcommand);
+    cargo
+}

@@ -1,0 +1,119 @@
+//! Runs steps one after another and tells at the end how each went.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use pg_hooks_tests::{Failure, Result, command};
+
+/// The steps so far.
+pub struct Report {
+    /// Names of the steps to run; all if empty.
+    wanted: Vec<String>,
+    steps: Vec<Step>,
+    /// What the test runner said in the end, by step.
+    closing_lines: Vec<String>,
+}
+
+struct Step {
+    name: &'static str,
+    took: Duration,
+    passed: bool,
+}
+
+impl Report {
+    /// A report on the steps with these names, or on all.
+    pub fn of(wanted: Vec<String>) -> Self {
+        Report {
+            wanted,
+            steps: Vec::new(),
+            closing_lines: Vec::new(),
+        }
+    }
+
+    /// Runs one step if it is wanted; false if it failed.
+    pub fn step(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) -> bool {
+        if !(self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted == name)) {
+            return true;
+        }
+        println!("\n=== {name}");
+        let begun = Instant::now();
+        let result = run();
+        if let Err(failure) = &result {
+            eprintln!("{name} failed: {failure}");
+        }
+        self.steps.push(Step {
+            name,
+            took: begun.elapsed(),
+            passed: result.is_ok(),
+        });
+        result.is_ok()
+    }
+
+    /// Runs a `cargo test` and keeps its closing lines.
+    pub fn tests(&mut self, name: &'static str, test: &mut Command) {
+        let mut closing = Vec::new();
+        self.step(name, || {
+            closing = run_and_keep(test, |line| line.starts_with("test result:"))?;
+            Ok(())
+        });
+        self.closing_lines
+            .extend(closing.iter().map(|line| format!("{name}: {line}")));
+    }
+
+    /// Prints the summary; failure if any step failed.
+    pub fn finish(self) -> ExitCode {
+        println!("\n=== summary");
+        for line in &self.closing_lines {
+            println!("{line}");
+        }
+        for step in &self.steps {
+            let verdict = if step.passed { "ok" } else { "FAILED" };
+            println!(
+                "{:<14} {verdict:<7} {:>7.1} s",
+                step.name,
+                step.took.as_secs_f64()
+            );
+        }
+        // A name that fits no step is a mistake, not a success.
+        let passed = !self.steps.is_empty() && self.steps.iter().all(|step| step.passed);
+        println!("{}", if passed { "verify: ok" } else { "verify: FAILED" });
+        if passed {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command, passing its output on; gives the lines to keep, also of a command that fails.
+fn run_and_keep(run: &mut Command, keep: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    let line = command::line(run);
+    let child = run.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child =
+        child.map_err(|error| Failure::because(format_args!("could not start `{line}`"), error))?;
+    let mut kept = Vec::new();
+    for line in child
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|output| BufReader::new(output).lines())
+    {
+        let Ok(line) = line else { break };
+        println!("{line}");
+        if keep(&line) {
+            kept.push(line);
+        }
+    }
+    match child.wait() {
+        Ok(status) if status.success() => Ok(kept),
+        Ok(status) => Err(Failure::new(format!(
+            "`{line}` ended with {status}\n{}",
+            kept.join("\n")
+        ))),
+        Err(error) => Err(Failure::because(
+            format_args!("could not wait for `{line}`"),
+            error,
+        )),
+    }
+}

@@ -1,0 +1,120 @@
+//! How a cluster is configured, and the file that says so to the server.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::server::Server;
+use super::{Cluster, template};
+use crate::{Failure, Result, install, scratch};
+
+/// Settings by name, as they stand in `postgresql.conf`.
+pub type Settings = BTreeMap<String, String>;
+
+/// A cluster to be started.
+pub struct Builder {
+    settings: Settings,
+    preload: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let defaults = [
+            ("fsync", "off"),
+            ("hooks.allowed_networks", "127.0.0.0/8, ::1/128"),
+            ("listen_addresses", "127.0.0.1"),
+            ("log_line_prefix", "%m [%p] %b %d: "),
+            ("max_prepared_transactions", "10"),
+            ("max_worker_processes", "64"),
+            ("shared_buffers", "16MB"),
+        ];
+        let settings = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Builder {
+            settings: settings.into(),
+            preload: true,
+        }
+    }
+}
+
+impl Builder {
+    /// Sets one setting, ours or PostgreSQL's.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Makes a commit survive a crash of the machine, as in production. Off by default, for speed.
+    #[must_use]
+    pub fn durable(self) -> Self {
+        self.setting("fsync", "on")
+    }
+
+    /// Leaves pg_hooks out of `shared_preload_libraries`. It is installed all the same.
+    #[must_use]
+    pub fn without_preload(mut self) -> Self {
+        self.preload = false;
+        self
+    }
+
+    /// Starts a server that has the extension installed.
+    ///
+    /// # Panics
+    /// When the extension cannot be built or the server does not start; the end of its log is shown.
+    #[track_caller]
+    pub fn start(self) -> Cluster {
+        match self.try_start() {
+            Ok(cluster) => cluster,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
+    /// Starts a server that has the extension installed.
+    pub fn try_start(mut self) -> Result<Cluster> {
+        if self.preload {
+            self.settings
+                .entry("shared_preload_libraries".to_owned())
+                .or_insert("pg_hooks".to_owned());
+        }
+        self.start_on(install::with_extension()?)
+    }
+
+    /// Starts a server without building the extension.
+    pub fn start_plain(self) -> Result<Cluster> {
+        self.start_on(install::plain()?)
+    }
+
+    fn start_on(mut self, tree: install::Tree) -> Result<Cluster> {
+        let folder = scratch::folder();
+        let port = free_port();
+        self.settings.insert("port".to_owned(), port.to_string());
+        self.settings
+            .insert("unix_socket_directories".to_owned(), folder.display().to_string());
+        template::copy(&tree, &folder)?;
+        let cluster = Cluster {
+            tree,
+            folder,
+            port,
+            settings: Mutex::new(self.settings),
+            server: Mutex::new(Server::default()),
+        };
+        cluster.start()?;
+        Ok(cluster)
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    listener.expect("could not find a free port").port()
+}
+
+/// Writes the whole of `postgresql.conf`.
+pub fn write(settings: &Settings, data: &Path) -> Result<()> {
+    let lines = settings
+        .iter()
+        .map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''")));
+    let file = data.join("postgresql.conf");
+    std::fs::write(&file, lines.collect::<String>())
+        .map_err(|error| Failure::because(format_args!("could not write {}", file.display()), error))
+}

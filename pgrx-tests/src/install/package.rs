@@ -1,0 +1,30 @@
+//! The extension as `cargo pgrx package` lays it out.
+
+use std::path::PathBuf;
+
+use crate::{Failure, Result, checkout, command};
+
+/// Builds in the release profile; gives the folder that mirrors the file system from its root.
+pub fn build() -> Result<PathBuf> {
+    let folder = checkout::target().join(format!("package-pg{}", checkout::POSTGRES_VERSION));
+    remove(&folder)?;
+    let mut package = command::cargo();
+    package
+        .args(["pgrx", "package", "--pg-config"])
+        .arg(checkout::pg_config())
+        .arg("--out-dir")
+        .arg(&folder);
+    command::run(&mut package)?;
+    Ok(folder)
+}
+
+/// An older package may hold scripts that no longer exist.
+fn remove(folder: &std::path::Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::because(
+            format_args!("could not remove {}", folder.display()),
+            error,
+        )),
+        _ => Ok(()),
+    }
+}

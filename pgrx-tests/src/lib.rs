@@ -1,0 +1,40 @@
+//! Everything that tests, shows and measures pg_hooks from outside the server.
+//!
+//! No pgrx here: the extension is built and installed as a user would have it, into a PostgreSQL tree of
+//! its own, and is driven through SQL and HTTP only.
+//!
+//! - [`setup`] installs what building needs; [`install`] builds the extension and lays out the tree;
+//! - [`cluster`] runs private servers on that tree;
+//! - [`receiver`] is the HTTP server that messages go to;
+//! - [`wait`] waits for conditions with a deadline.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use pg_hooks_tests::{Behaviour, Cluster, Receiver};
+//!
+//! let receiver = Receiver::start();
+//! receiver.on("/orders", Behaviour::failing(2, 503));
+//! let cluster = Cluster::shared();
+//! let mut client = cluster.connect(&cluster.create_hooks_database());
+//! let queue = "select hooks.create_queue('orders', $1, min_backoff => '100 ms', max_backoff => '1 s')";
+//! client.execute(queue, &[&receiver.url("/orders")]).unwrap();
+//! client.execute("select hooks.send('orders', 'a body')", &[]).unwrap();
+//! let requests = receiver.wait_for("/orders", 3, Duration::from_secs(10));
+//! assert!(requests.iter().all(|request| request.text() == "a body"));
+//! ```
+
+mod account;
+pub mod checkout;
+pub mod cluster;
+pub mod command;
+mod failure;
+pub mod install;
+pub mod receiver;
+mod scratch;
+pub mod setup;
+pub mod wait;
+
+pub use cluster::Cluster;
+pub use failure::{Failure, Result};
+pub use receiver::{Answer, Behaviour, Receiver};
+pub use wait::wait_until;

@@ -1,0 +1,18 @@
+//! What building and running the extension needs on a Debian machine that has Rust and nothing else.
+
+mod cargo_pgrx;
+mod packages;
+mod toolchain;
+
+pub use toolchain::add_linters;
+
+use crate::Result;
+
+/// Installs what is missing and says so; quick and silent when nothing is.
+///
+/// Needs root or sudo only for Debian packages. With neither, the failure is the command to run, and its
+/// exit code is 2.
+pub fn setup() -> Result<()> {
+    packages::install_missing()?;
+    cargo_pgrx::install_pinned()
+}

@@ -1,0 +1,140 @@
+//! Debian packages: which are missing, and how they can be installed from here.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::Command;
+
+use crate::{Failure, Result, checkout, command};
+
+/// Something that must be there, and the packages that bring it.
+struct Need {
+    met: fn() -> bool,
+    packages: &'static [&'static str],
+}
+
+const NEEDS: [Need; 4] = [
+    Need {
+        met: has_server,
+        packages: &["postgresql-15"],
+    },
+    // Brings clang, which bindgen needs to read the headers.
+    Need {
+        met: has_headers,
+        packages: &["postgresql-server-dev-15"],
+    },
+    Need {
+        met: has_libclang,
+        packages: &["clang", "libclang-dev"],
+    },
+    Need {
+        met: has_build_tools,
+        packages: &["build-essential", "pkg-config", "libssl-dev"],
+    },
+];
+
+/// Installing the server package creates a cluster and starts it, which nobody asked for. Where the
+/// package's tools are not there yet, they are told not to, for this one time.
+const INSTALL: &str = r#"
+set -e
+export DEBIAN_FRONTEND=noninteractive
+no_cluster=/etc/postgresql-common/createcluster.d/pg_hooks.conf
+if [ ! -e /etc/postgresql-common ]; then
+  folder=$(dirname "$no_cluster")
+  mkdir -p "$folder"
+  echo 'create_main_cluster = false' > "$no_cluster"
+  trap 'rm -f "$no_cluster"; rmdir --ignore-fail-on-non-empty "$folder"' EXIT
+fi
+apt-get update
+apt-get install -y --no-install-recommends "$@"
+"#;
+
+/// Installs what is missing, as root or through sudo.
+pub fn install_missing() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let by_hand = format!("apt-get install --no-install-recommends {}", missing.join(" "));
+    if !Path::new("/usr/bin/apt-get").exists() {
+        let wanted = missing.join(", ");
+        return Err(Failure::needs_user(format!(
+            "install what these Debian packages hold, then try again: {wanted}"
+        )));
+    }
+    let Some(mut shell) = privileged_shell() else {
+        return Err(Failure::needs_user(format!(
+            "packages are missing; as root run:\n\n    {by_hand}\n"
+        )));
+    };
+    println!("Installing Debian packages: {}", missing.join(" "));
+    command::run(shell.args(["-c", INSTALL, "install"]).args(&missing))?;
+    match self::missing().as_slice() {
+        [] => Ok(()),
+        still => Err(Failure::needs_user(format!(
+            "still missing after `{by_hand}`: {}",
+            still.join(" ")
+        ))),
+    }
+}
+
+fn missing() -> Vec<&'static str> {
+    NEEDS
+        .iter()
+        .filter(|need| !(need.met)())
+        .flat_map(|need| need.packages)
+        .copied()
+        .collect()
+}
+
+/// A shell that runs as root; sudo may ask for a password only where somebody can type it.
+fn privileged_shell() -> Option<Command> {
+    if rustix::process::geteuid().is_root() {
+        return Some(Command::new("sh"));
+    }
+    let mut sudo = Command::new("sudo");
+    if command::output(Command::new("sudo").args(["-n", "true"])).is_ok() {
+        sudo.arg("-n");
+    } else if !(is_on_path("sudo") && std::io::stdin().is_terminal()) {
+        return None;
+    }
+    sudo.arg("sh");
+    Some(sudo)
+}
+
+fn has_server() -> bool {
+    ["postgres", "initdb"]
+        .iter()
+        .all(|name| checkout::pg_config().with_file_name(name).exists())
+}
+
+fn has_headers() -> bool {
+    let folder = command::output(Command::new(checkout::pg_config()).arg("--includedir-server"));
+    folder.is_ok_and(|folder| Path::new(&folder).join("postgres.h").exists())
+}
+
+/// Where bindgen looks: `LIBCLANG_PATH`, the folders of LLVM, the system's libraries.
+fn has_libclang() -> bool {
+    if std::env::var_os("LIBCLANG_PATH").is_some() {
+        return true;
+    }
+    let llvm = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let llvm = llvm.filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm"));
+    let mut folders: Vec<_> = llvm.map(|entry| entry.path().join("lib")).collect();
+    folders.push(format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH).into());
+    let mut files = folders.iter().flat_map(std::fs::read_dir).flatten().flatten();
+    files.any(|file| is_libclang(&file.file_name().to_string_lossy()))
+}
+
+fn is_libclang(file: &str) -> bool {
+    file.starts_with("libclang") && file.contains(".so") && !file.starts_with("libclang-cpp")
+}
+
+/// A C compiler for dependencies, and what cargo-pgrx links with.
+fn has_build_tools() -> bool {
+    is_on_path("cc") && is_on_path("pkg-config") && Path::new("/usr/include/openssl/ssl.h").exists()
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).exists())
+}

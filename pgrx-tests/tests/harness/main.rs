@@ -1,0 +1,5 @@
+//! The harness is tested without the extension: what it says about pg_hooks must be believable.
+
+mod cluster;
+mod receiver;
+mod wait;

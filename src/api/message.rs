@@ -1,0 +1,124 @@
+//! Messages: the send functions, and the trigger that checks what is stored by whatever way.
+
+use std::cell::OnceCell;
+
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::prelude::*;
+use pgrx::spi::OwnedPreparedStatement;
+use pgrx::{JsonB, Spi, pg_sys};
+
+use super::queue;
+use super::row::NewRow;
+use crate::error::{Error, OrRaise};
+use crate::{guc, wake};
+
+#[pg_extern(sql = false)]
+fn send_text(
+    queue: Option<&str>,
+    body: Option<&str>,
+    at: Option<TimestampWithTimeZone>,
+    headers: Option<JsonB>,
+) -> i64 {
+    let queue_id = queue::id_by_name(queue).or_raise();
+    let body = body.map_or_else(DatumWithOid::null::<&str>, DatumWithOid::from);
+    TEXT.with(|insert| store(insert, TEXT_INSERT, queue_id, body, at, headers)).or_raise()
+}
+
+#[pg_extern(sql = false)]
+fn send_bytea(
+    queue: Option<&str>,
+    body: Option<&[u8]>,
+    at: Option<TimestampWithTimeZone>,
+    headers: Option<JsonB>,
+) -> i64 {
+    let queue_id = queue::id_by_name(queue).or_raise();
+    let body = body.map_or_else(DatumWithOid::null::<&[u8]>, DatumWithOid::from);
+    BYTEA.with(|insert| store(insert, BYTEA_INSERT, queue_id, body, at, headers)).or_raise()
+}
+
+const TEXT_INSERT: &str =
+    "insert into hooks.message (queue_id, body, due_at, headers) values ($1, $2, $3, $4) returning id";
+const BYTEA_INSERT: &str =
+    "insert into hooks.message (queue_id, body_bytes, due_at, headers) values ($1, $2, $3, $4) returning id";
+
+/// A statement prepared once per backend and never freed: backends end without running destructors
+/// of PostgreSQL's memory.
+type Prepared = OnceCell<&'static OwnedPreparedStatement>;
+
+thread_local! {
+    static TEXT: Prepared = const { OnceCell::new() };
+    static BYTEA: Prepared = const { OnceCell::new() };
+}
+
+fn store(
+    prepared: &Prepared,
+    insert: &str,
+    queue_id: i64,
+    body: DatumWithOid,
+    at: Option<TimestampWithTimeZone>,
+    headers: Option<JsonB>,
+) -> Result<i64, Error> {
+    let body_type = PgOid::from(body.oid());
+    let arguments = [queue_id.into(), body, at.into(), headers.into()];
+    let id = Spi::connect_mut(|client| -> spi::Result<Option<i64>> {
+        let statement = match prepared.get() {
+            Some(statement) => *statement,
+            None => {
+                let types = [
+                    PgBuiltInOids::INT8OID.into(),
+                    body_type,
+                    PgBuiltInOids::TIMESTAMPTZOID.into(),
+                    PgBuiltInOids::JSONBOID.into(),
+                ];
+                let statement: &'static _ = Box::leak(Box::new(client.prepare_mut(insert, &types)?.keep()));
+                prepared.get_or_init(|| statement)
+            }
+        };
+        client.update(statement, None, &arguments)?.first().get_one::<i64>()
+    });
+    id.ok().flatten().ok_or_else(|| {
+        Error::invalid("message was not stored", "A rule or trigger on hooks.message must not suppress rows.")
+    })
+}
+
+/// Columns of `hooks.message` that the trigger reads, by number.
+mod column {
+    pub const QUEUE_ID: usize = 2;
+    pub const DUE_AT: usize = 3;
+    pub const HEADERS: usize = 8;
+    pub const BODY: usize = 9;
+    pub const BODY_BYTES: usize = 10;
+}
+
+/// Checks a row of `hooks.message` before it is stored and tells the worker at commit.
+///
+/// Returns the column to change and its new value when the due time is to become now.
+pub fn check(row: &NewRow) -> Result<Option<(i32, pg_sys::Datum)>, Error> {
+    let queue_id = row
+        .get::<i64>(column::QUEUE_ID)
+        .ok_or_else(|| Error::invalid("queue_id must not be null", "Give the id of a row of hooks.queue."))?;
+    queue::require(queue_id)?;
+    check_size(row.size(column::BODY).or_else(|| row.size(column::BODY_BYTES)).unwrap_or(0))?;
+    if let Some(headers) = row.get::<JsonB>(column::HEADERS) {
+        queue::validate_headers(&headers)?;
+    }
+    let now = wake::transaction_start();
+    let due_at = row.get::<i64>(column::DUE_AT);
+    if due_at == Some(i64::MAX) {
+        return Err(Error::invalid("due time must not be infinite", "Give the time at which to send."));
+    }
+    wake::note_due(queue_id, due_at.unwrap_or(now).max(now));
+    let future = due_at.is_some_and(|due_at| due_at >= now);
+    Ok((!future).then(|| (column::DUE_AT as i32, pg_sys::Datum::from(now))))
+}
+
+fn check_size(bytes: usize) -> Result<(), Error> {
+    let limit = guc::max_body_size();
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        format!("body of {bytes} bytes exceeds hooks.max_body_size, {limit} bytes"),
+        "Send a reference to the data, or raise hooks.max_body_size.",
+    ))
+}

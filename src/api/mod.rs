@@ -1,0 +1,7 @@
+//! What SQL calls: thin shims over `domain` and `wake`, by subject. Their SQL declarations are in
+//! `sql/functions.sql`.
+
+mod message;
+mod operate;
+mod queue;
+mod row;

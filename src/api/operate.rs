@@ -1,0 +1,54 @@
+//! What people and monitors ask about the worker.
+
+use std::sync::atomic::Ordering;
+
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+
+use crate::wake;
+
+#[pg_extern(sql = false)]
+fn preloaded() -> bool {
+    wake::shared().is_some()
+}
+
+#[pg_extern(sql = false)]
+fn announce() {
+    wake::announce();
+}
+
+type WorkerRow = (i32, bool, Option<TimestampWithTimeZone>, Option<TimestampWithTimeZone>, i32);
+
+#[pg_extern(sql = false)]
+fn workers() -> TableIterator<
+    'static,
+    (
+        name!(pid, i32),
+        name!(leader, bool),
+        name!(started_at, Option<TimestampWithTimeZone>),
+        name!(leader_since, Option<TimestampWithTimeZone>),
+        name!(in_flight, i32),
+    ),
+> {
+    let rows: Vec<WorkerRow> = wake::my_database().map(worker_rows).unwrap_or_default();
+    TableIterator::new(rows)
+}
+
+fn worker_rows(database: &wake::Database) -> Vec<WorkerRow> {
+    let leader_pid = database.leader_pid.load(Ordering::Acquire);
+    let row = |worker: &wake::WorkerEntry| {
+        let pid = worker.pid.load(Ordering::Acquire);
+        let leads = pid == leader_pid;
+        let in_flight = if leads { database.in_flight.load(Ordering::Relaxed) } else { 0 };
+        let since = leads.then(|| timestamp(database.leader_since.load(Ordering::Relaxed))).flatten();
+        (pid != 0).then(|| {
+            let started_at = timestamp(worker.started_at.load(Ordering::Relaxed));
+            (pid, leads, started_at, since, i32::try_from(in_flight).unwrap_or(i32::MAX))
+        })
+    };
+    database.workers.iter().filter_map(row).collect()
+}
+
+fn timestamp(micros: i64) -> Option<TimestampWithTimeZone> {
+    TimestampWithTimeZone::try_from(micros).ok()
+}

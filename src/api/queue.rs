@@ -1,0 +1,119 @@
+//! Queues: validation, and their ids by name.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use pgrx::prelude::*;
+use pgrx::{JsonB, Spi};
+
+use crate::domain::endpoint::Endpoint;
+use crate::domain::headers::Headers;
+use crate::error::{Error, OrRaise};
+use crate::{guc, wake};
+
+#[pg_extern(sql = false)]
+fn check_url(url: &str) {
+    validate_url(url).or_raise();
+}
+
+fn validate_url(url: &str) -> Result<(), Error> {
+    let endpoint = Endpoint::parse(url).map_err(|invalid| Error::invalid(invalid.message, invalid.hint))?;
+    let Some(address) = endpoint.literal_address() else { return Ok(()) };
+    let rules = guc::address_rules().map_err(|problem| {
+        Error::invalid(problem, "Correct hooks.allowed_networks in the server's configuration.")
+    })?;
+    rules.check(endpoint.scheme(), address).map_err(|denied| {
+        Error::invalid(
+            format!("url is not allowed: {denied}"),
+            "List its network in hooks.allowed_networks if it may be reached.",
+        )
+    })
+}
+
+#[pg_extern(sql = false)]
+fn check_headers(headers: JsonB) {
+    validate_headers(&headers).or_raise();
+}
+
+/// Whether the headers may be stored with a queue or message.
+pub fn validate_headers(headers: &JsonB) -> Result<(), Error> {
+    Headers::from_json(&headers.0)
+        .map(|_| ())
+        .map_err(|invalid| Error::invalid(invalid.message, invalid.hint))
+}
+
+#[pg_extern(sql = false)]
+fn note_queue(queue_id: i64) {
+    wake::note_queue(queue_id);
+}
+
+#[pg_extern(sql = false)]
+fn queue_id(queue: Option<&str>) -> i64 {
+    id_by_name(queue).or_raise()
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+/// Queues this backend has looked up, valid for one generation of the queue table.
+#[derive(Default)]
+struct Known {
+    generation: i64,
+    by_name: HashMap<String, i64>,
+    ids: HashSet<i64>,
+}
+
+/// Id of the queue of that name.
+pub fn id_by_name(name: Option<&str>) -> Result<i64, Error> {
+    let name = name.ok_or_else(|| Error::invalid("queue must not be null", "Give the name of a queue."))?;
+    if let Some(id) = cached(|known| known.by_name.get(name).copied()) {
+        return Ok(id);
+    }
+    let generation = wake::queue_generation();
+    let id = look_up("select id from hooks.queue where name operator(pg_catalog.=) $1", name)
+        .ok_or_else(|| Error::UnknownQueue(name.to_owned()))?;
+    remember(generation, |known| {
+        known.by_name.insert(name.to_owned(), id);
+        known.ids.insert(id);
+    });
+    Ok(id)
+}
+
+/// Raises an error unless there is a queue of that id.
+pub fn require(queue_id: i64) -> Result<(), Error> {
+    if cached(|known| known.ids.contains(&queue_id).then_some(())).is_some() {
+        return Ok(());
+    }
+    let generation = wake::queue_generation();
+    look_up("select id from hooks.queue where id operator(pg_catalog.=) $1", queue_id)
+        .ok_or_else(|| Error::UnknownQueue(queue_id.to_string()))?;
+    remember(generation, |known| {
+        known.ids.insert(queue_id);
+    });
+    Ok(())
+}
+
+fn cached<T>(find: impl FnOnce(&Known) -> Option<T>) -> Option<T> {
+    let generation = wake::queue_generation()?;
+    KNOWN.with_borrow(|known| if known.generation == generation { find(known) } else { None })
+}
+
+/// `generation` was read before the look-up: a change that commits in between makes the entry stale.
+fn remember(generation: Option<i64>, add: impl FnOnce(&mut Known)) {
+    let Some(generation) = generation else { return };
+    KNOWN.with_borrow_mut(|known| {
+        if known.generation != generation || known.ids.len() > 10_000 {
+            *known = Known { generation, ..Known::default() };
+        }
+        add(known);
+    });
+}
+
+/// Runs with a snapshot of its own, newer than the generation that was read before.
+fn look_up<'a>(query: &str, key: impl Into<pgrx::datum::DatumWithOid<'a>>) -> Option<i64> {
+    Spi::connect_mut(|client| {
+        let rows = client.update(query, Some(1), &[key.into()]).ok()?;
+        if rows.is_empty() { None } else { rows.first().get_one::<i64>().ok()? }
+    })
+}

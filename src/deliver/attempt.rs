@@ -1,0 +1,57 @@
+//! One job made into one attempt, whatever happens on the way.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::client::{Client, Group};
+use super::exchange::exchange;
+use super::{Attempt, Job, Response};
+use crate::domain::outcome::Outcome;
+use crate::domain::time::Timestamp;
+
+/// Makes the attempt. A panic on the way is a fault of this attempt and of nothing else.
+pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Attempt {
+    let attempted_at = now();
+    let started = Instant::now();
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        exchange(&group.agent(client), client.capture_limit(), job, attempted_at)
+    }));
+    let (outcome, response) = caught.unwrap_or_else(|panic| {
+        let detail = format!("panic while attempting: {}", panic_text(panic.as_ref()));
+        (Outcome::Fault { detail }, Response::default())
+    });
+    Attempt {
+        message_id: job.message.id,
+        attempt: job.message.attempt,
+        outcome,
+        attempted_at,
+        duration: started.elapsed(),
+        response,
+    }
+}
+
+impl Attempt {
+    /// An attempt that failed here before it began.
+    pub(super) fn fault(job: &Job, detail: String) -> Attempt {
+        Attempt {
+            message_id: job.message.id,
+            attempt: job.message.attempt,
+            outcome: Outcome::Fault { detail },
+            attempted_at: now(),
+            duration: Duration::ZERO,
+            response: Response::default(),
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(0).after(elapsed)
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

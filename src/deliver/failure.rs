@@ -1,0 +1,78 @@
+//! What an error of the HTTP client means for the attempt.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use ureq::Error;
+
+use crate::domain::outcome::{Outcome, Unreachable};
+
+/// A failure found by our own parts below ureq. It travels through ureq as [`Error::Other`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection came about.
+    Unreachable { cause: Unreachable, detail: String },
+    /// A connection kept from an earlier attempt ended before the first byte of an answer.
+    Stale { detail: String },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Unreachable { detail, .. } | Failure::Stale { detail } => f.write_str(detail),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        Error::Other(Box::new(failure))
+    }
+}
+
+/// Whether the attempt shall be made once more on a fresh connection.
+pub fn is_stale(error: &Error) -> bool {
+    matches!(failure(error), Some(Failure::Stale { .. }))
+}
+
+/// How an attempt ended that got no answer. `timeout` is the one of the queue.
+pub fn outcome(error: &Error, timeout: Duration) -> Outcome {
+    if let Some(failure) = failure(error) {
+        return match failure.clone() {
+            Failure::Unreachable { cause, detail } => Outcome::Unreachable { cause, detail },
+            Failure::Stale { detail } => Outcome::ConnectionLost { detail },
+        };
+    }
+    match error {
+        Error::Timeout(_) => Outcome::TimedOut { after: timeout },
+        Error::Io(error) => Outcome::ConnectionLost { detail: io_detail(error) },
+        Error::Protocol(error) => {
+            Outcome::ConnectionLost { detail: format!("answer is not valid HTTP: {error}") }
+        }
+        Error::LargeResponseHeader(_, limit) => {
+            Outcome::ConnectionLost { detail: format!("header of the answer is longer than {limit} bytes") }
+        }
+        // Nothing below makes these of a request that `domain::request` built.
+        other => Outcome::Fault { detail: other.to_string() },
+    }
+}
+
+/// One line about an error of the system, without its number.
+pub fn io_detail(error: &io::Error) -> String {
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::UnexpectedEof, None) => "connection closed before an answer".to_owned(),
+        (_, Some(number)) => Errno::from_raw(number).desc().to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn failure(error: &Error) -> Option<&Failure> {
+    match error {
+        Error::Other(other) => other.downcast_ref(),
+        _ => None,
+    }
+}

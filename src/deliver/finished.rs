@@ -1,0 +1,63 @@
+//! The way back: finished attempts, and the eventfd that announces them.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::Attempt;
+
+/// Attempts that nobody has taken yet.
+///
+/// The eventfd is written once for everything that comes in until the next [`Finished::take`].
+pub struct Finished {
+    shelf: Mutex<Shelf>,
+    event: EventFd,
+}
+
+#[derive(Default)]
+struct Shelf {
+    attempts: Vec<Attempt>,
+    /// Whether the eventfd was written, or is about to be, since the last take.
+    announced: bool,
+}
+
+impl Finished {
+    /// # Errors
+    /// The process is out of file descriptors.
+    pub fn new() -> io::Result<Finished> {
+        let event = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Finished { shelf: Mutex::default(), event })
+    }
+
+    /// Readable when there are attempts to take.
+    pub fn event(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+
+    /// Adds an attempt and announces it, unless the taker already has something to wake up for.
+    pub fn push(&self, attempt: Attempt) {
+        let announced = {
+            let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            shelf.attempts.push(attempt);
+            mem::replace(&mut shelf.announced, true)
+        };
+        if !announced {
+            // Fails only when the counter is full, and then the fd is readable anyway.
+            let _ = self.event.write(1);
+        }
+    }
+
+    /// Moves everything into `into`.
+    ///
+    /// The eventfd is cleared first: what comes in after that either finds `announced` still set and is
+    /// taken below, or announces itself again. A wake may be for nothing; none is missed.
+    pub fn take(&self, into: &mut Vec<Attempt>) {
+        let _ = self.event.read();
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.announced = false;
+        into.append(&mut shelf.attempts);
+    }
+}

@@ -1,0 +1,75 @@
+//! HTTP, on threads of its own. Nothing here knows Postgres: owned jobs come in, owned results go
+//! out, and an eventfd tells the other side that there are some.
+//!
+//! ```text
+//! pool      what the main thread calls
+//! crew      the threads, and when there are more of them; growth holds the rule
+//! finished  the way back, with its eventfd
+//! attempt   one job made into one attempt; exchange is its HTTP part, capture reads the body,
+//!           failure says what an error means
+//! client    one configuration of everything below, replaced as a whole on SIGHUP
+//! resolver  names to checked addresses; lookup asks the system for them
+//! dialer    checked address to connection; socket, tls and connection are what it is made of
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod capture;
+mod client;
+mod connection;
+mod crew;
+mod dialer;
+mod exchange;
+mod failure;
+mod finished;
+mod growth;
+mod limit;
+mod lookup;
+mod pool;
+mod resolver;
+mod settings;
+mod socket;
+mod thread;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use pool::Pool;
+pub use settings::Settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::message::Message;
+use crate::domain::outcome::Outcome;
+use crate::domain::queue::Queue;
+use crate::domain::time::Timestamp;
+
+/// One attempt to be made.
+pub struct Job {
+    pub queue: Arc<Queue>,
+    pub message: Message,
+}
+
+/// One attempt made.
+#[derive(Debug)]
+pub struct Attempt {
+    pub message_id: i64,
+    /// Number of the attempt, counted from 1.
+    pub attempt: u32,
+    pub outcome: Outcome,
+    pub attempted_at: Timestamp,
+    pub duration: Duration,
+    pub response: Response,
+}
+
+/// As much of the answer as is kept.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// First bytes of the body, at most [`Settings::capture_limit`], exactly as they came.
+    pub body: Vec<u8>,
+    /// Whether the body went on after these bytes, or may have.
+    pub truncated: bool,
+}

@@ -1,0 +1,73 @@
+//! What the main thread calls. Nothing here blocks on the network, and nothing panics.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+
+use super::client::Client;
+use super::crew::Crew;
+use super::settings::Settings;
+use super::{Attempt, Job};
+
+/// The I/O threads. Made once by the leader; dropping it lets the threads end in their own time, without
+/// waiting for those that are on the wire.
+pub struct Pool {
+    crew: Arc<Crew>,
+}
+
+impl Pool {
+    /// A pool without threads; they start when there is work.
+    ///
+    /// # Errors
+    /// The process is out of file descriptors.
+    pub fn start(settings: Settings) -> io::Result<Pool> {
+        Ok(Pool { crew: Crew::new(Client::new(settings))? })
+    }
+
+    /// An eventfd that is readable while finished attempts wait to be taken; belongs to the pool.
+    #[must_use]
+    pub fn wake_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+
+    /// Hands over a job. Exactly one [`Attempt`] comes back for it, about as late as the queue's timeout
+    /// at most once a thread has taken it. More jobs than `max_threads` wait for a free thread.
+    pub fn submit(&self, job: Job) {
+        self.crew.submit(job);
+    }
+
+    /// Moves every finished attempt into `into`, in the order in which they finished.
+    pub fn take_finished(&self, into: &mut Vec<Attempt>) {
+        self.crew.finished().take(into);
+        self.crew.nudge();
+    }
+
+    /// Lets attempts that start from now on use `settings`, with fresh connections and with
+    /// certificates read anew. Those under way end as they began.
+    pub fn reconfigure(&self, settings: Settings) {
+        let client = self.crew.client().with(settings);
+        self.crew.set_client(client);
+    }
+
+    #[cfg(test)]
+    pub fn threads(&self) -> usize {
+        self.crew.threads()
+    }
+
+    #[cfg(test)]
+    pub fn crew(&self) -> Arc<Crew> {
+        Arc::clone(&self.crew)
+    }
+}
+
+impl AsFd for Pool {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.crew.finished().event()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.crew.close();
+    }
+}

@@ -1,0 +1,136 @@
+//! Connections that are kept, and those that turn out to be gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::receiver::Receiver;
+use super::{attempt_with, eventually, pool, queue};
+use crate::domain::message::Body;
+use crate::domain::outcome::Outcome;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A receiver that counts its connections.
+fn counting(serve: impl Fn(&mut super::receiver::Peer) + Send + Sync + 'static) -> (Receiver, Arc<AtomicUsize>) {
+    let connections = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&connections);
+    let receiver = Receiver::new(move |peer| {
+        count.fetch_add(1, Ordering::SeqCst);
+        serve(peer);
+    });
+    (receiver, connections)
+}
+
+#[test]
+fn one_connection_serves_many_attempts() {
+    // Longer than what is kept, and shorter than what is drained.
+    let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n".as_slice(), &[b'x'; 50_000]].concat();
+    let (receiver, connections) = counting(move |peer| while peer.request().is_some() && peer.send(&answer) {});
+    let pool = pool();
+    for _ in 0..20 {
+        let attempt = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
+        assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn connection_that_was_closed_while_idle_is_not_used() {
+    let closed = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&closed);
+    let (receiver, connections) = counting(move |peer| {
+        peer.request();
+        peer.send(OK);
+        let _ = peer.stream.shutdown(std::net::Shutdown::Both);
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let pool = pool();
+    for round in 1..=5 {
+        let attempt = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
+        assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
+        eventually("connection closed", || closed.load(Ordering::SeqCst) == round);
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 5);
+    assert_eq!(receiver.requests().len(), 5);
+}
+
+/// Answers the first request on each connection and ends the connection on the second by `end`.
+fn ending(end: impl Fn(&mut super::receiver::Peer) + Send + Sync + 'static) -> (Receiver, Arc<AtomicUsize>) {
+    counting(move |peer| {
+        peer.request();
+        peer.send(OK);
+        end(peer);
+    })
+}
+
+#[test]
+fn connection_closed_as_the_request_arrives_costs_no_attempt() {
+    let (receiver, connections) = ending(|peer| {
+        peer.request();
+    });
+    let pool = pool();
+    for _ in 0..5 {
+        let attempt = attempt_with(&pool, queue(&receiver.url()), Body::Text(b"{}".to_vec()));
+        assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 5);
+}
+
+#[test]
+fn connection_reset_as_the_request_arrives_costs_no_attempt() {
+    let (receiver, connections) = ending(|peer| peer.reset());
+    let pool = pool();
+    for body in [Body::Empty, Body::Text(b"{}".to_vec()), Body::Binary(vec![0; 3_000_000])] {
+        let first = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
+        assert_eq!(first.outcome, Outcome::Accepted { status: 200 });
+        let second = attempt_with(&pool, queue(&receiver.url()), body);
+        assert_eq!(second.outcome, Outcome::Accepted { status: 200 });
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 6);
+}
+
+#[test]
+fn attempt_is_made_once_more_and_no_more_often() {
+    // Every connection but the first ends with its first request.
+    let (receiver, connections) = counting(|peer| {
+        peer.request();
+        if peer.number == 0 {
+            peer.send(OK);
+            peer.request();
+        }
+    });
+    let pool = pool();
+    let first = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
+    assert_eq!(first.outcome, Outcome::Accepted { status: 200 });
+    let second = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
+    assert!(matches!(second.outcome, Outcome::ConnectionLost { .. }), "{:?}", second.outcome);
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+    assert_eq!(receiver.requests().len(), 3);
+}
+
+#[test]
+fn connection_lost_within_an_answer_is_not_tried_again() {
+    let (receiver, connections) = ending(|peer| {
+        peer.request();
+        peer.send(b"HTTP/1.1 200 OK\r\nX-Half");
+    });
+    let pool = pool();
+    attempt_with(&pool, queue(&receiver.url()), Body::Empty);
+    let second = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
+    assert!(matches!(second.outcome, Outcome::ConnectionLost { .. }), "{:?}", second.outcome);
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn connection_with_unasked_bytes_is_not_used_again() {
+    let (receiver, connections) = counting(|peer| {
+        peer.request();
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        peer.hang();
+    });
+    let pool = pool();
+    for _ in 0..3 {
+        assert_eq!(attempt_with(&pool, queue(&receiver.url()), Body::Empty).response.body, b"ok");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
+}

@@ -1,0 +1,189 @@
+//! Request headers that users set.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Most headers in one set.
+pub const MAX_HEADERS: usize = 64;
+/// Longest name, in bytes.
+pub const MAX_NAME_BYTES: usize = 128;
+/// Longest value, in bytes.
+pub const MAX_VALUE_BYTES: usize = 8192;
+
+/// Names that the connection, the HTTP client or pg_hooks itself sets.
+const RESERVED: [&str; 9] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+];
+const RESERVED_PREFIXES: [&str; 2] = ["proxy-", "webhook-"];
+
+/// Valid headers in the order given. Names are in lower case, as they go over the wire, and unique.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    entries: Vec<(String, String)>,
+}
+
+impl Headers {
+    /// Headers from a JSON object of strings; `null` means none.
+    ///
+    /// # Errors
+    /// See [`InvalidHeader`]; no value is in it.
+    pub fn from_json(json: &Value) -> Result<Headers, InvalidHeader> {
+        let object = match json {
+            Value::Null => return Ok(Headers::default()),
+            Value::Object(object) => object,
+            _ => return Err(invalid("headers are not a JSON object", GIVE_OBJECT)),
+        };
+        if object.len() > MAX_HEADERS {
+            return Err(invalid(
+                format!("more than {MAX_HEADERS} headers"),
+                "Remove some of the headers.",
+            ));
+        }
+        let mut headers = Headers {
+            entries: Vec::with_capacity(object.len()),
+        };
+        for (name, value) in object {
+            let name = check_name(name)?;
+            let value = check_value(&name, value)?.to_owned();
+            if headers.get(&name).is_some() {
+                return Err(invalid(
+                    format!("header \"{name}\" is given more than once"),
+                    "Header names do not differ by case; join the values with a comma.",
+                ));
+            }
+            headers.entries.push((name, value));
+        }
+        Ok(headers)
+    }
+
+    /// The value of the header of that name, whatever its case.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.entries
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Every name, in lower case, with its value, in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The headers of `base` that are not set here, then those set here.
+    pub fn merged_over<'a>(&'a self, base: &'a Headers) -> impl Iterator<Item = (&'a str, &'a str)> {
+        base.iter()
+            .filter(|(name, _)| self.get(name).is_none())
+            .chain(self.iter())
+    }
+}
+
+/// Names only, as values may be secrets.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Headers")?;
+        f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// Why a JSON value is no set of headers. Holds no header value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidHeader {
+    /// What is wrong, in the style of PostgreSQL's primary messages.
+    pub message: String,
+    /// What to do about it, as a sentence.
+    pub hint: String,
+}
+
+impl fmt::Display for InvalidHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for InvalidHeader {}
+
+const GIVE_OBJECT: &str = "Give an object of strings such as {\"X-Source\": \"billing\"}.";
+
+fn invalid(message: impl Into<String>, hint: &str) -> InvalidHeader {
+    InvalidHeader {
+        message: message.into(),
+        hint: hint.to_owned(),
+    }
+}
+
+/// The name in lower case, if it is a token that users may set.
+///
+/// A name that is not a token is not repeated in the message: it may be a whole header line.
+fn check_name(name: &str) -> Result<String, InvalidHeader> {
+    if name.is_empty() {
+        return Err(invalid("header name is empty", GIVE_OBJECT));
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(invalid(
+            format!("header name is longer than {MAX_NAME_BYTES} bytes"),
+            "Shorten the name.",
+        ));
+    }
+    if let Some(illegal) = name.chars().find(|c| !is_token_char(*c)) {
+        return Err(invalid(
+            format!(
+                "header name contains the character \"{}\"",
+                illegal.escape_default()
+            ),
+            "Use letters, digits and hyphens.",
+        ));
+    }
+    let name = name.to_ascii_lowercase();
+    if RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        return Err(invalid(
+            format!("header \"{name}\" is reserved"),
+            "Remove it; the connection and the signature set such headers themselves.",
+        ));
+    }
+    Ok(name)
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
+/// The value, if it is visible ASCII with spaces and tabs (RFC 9110, section 5.5).
+fn check_value<'a>(name: &str, value: &'a Value) -> Result<&'a str, InvalidHeader> {
+    let Value::String(value) = value else {
+        return Err(invalid(
+            format!("value of header \"{name}\" is not a string"),
+            GIVE_OBJECT,
+        ));
+    };
+    if value.len() > MAX_VALUE_BYTES {
+        return Err(invalid(
+            format!("value of header \"{name}\" is longer than {MAX_VALUE_BYTES} bytes"),
+            "Move the data into the body.",
+        ));
+    }
+    if !value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+        return Err(invalid(
+            format!(
+                "value of header \"{name}\" contains a line break, a control character or a non-ASCII character"
+            ),
+            "Use visible ASCII characters, spaces and tabs.",
+        ));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests;

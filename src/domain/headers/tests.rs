@@ -1,0 +1,184 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn headers(json: Value) -> Headers {
+    Headers::from_json(&json).unwrap_or_else(|error| panic!("{json}: {error}"))
+}
+
+fn refusal(json: Value) -> String {
+    let error = Headers::from_json(&json).expect_err(&json.to_string());
+    assert!(error.hint.ends_with('.'));
+    error.message
+}
+
+#[test]
+fn an_object_of_strings_becomes_headers_in_its_order() {
+    let headers = headers(json!({"X-B": "2", "authorization": "Bearer a b\tc~", "A!#$%&'*+-.^_`|~9": ""}));
+    let entries: Vec<_> = headers.iter().collect();
+    assert_eq!(
+        entries,
+        [
+            ("x-b", "2"),
+            ("authorization", "Bearer a b\tc~"),
+            ("a!#$%&'*+-.^_`|~9", "")
+        ]
+    );
+    assert_eq!(headers.get("x-b"), Some("2"));
+    assert_eq!(headers.get("Authorization"), Some("Bearer a b\tc~"));
+    assert_eq!(headers.get("x-c"), None);
+}
+
+#[test]
+fn null_and_the_empty_object_mean_none() {
+    assert_eq!(headers(Value::Null), Headers::default());
+    assert_eq!(headers(json!({})), Headers::default());
+}
+
+#[test]
+fn what_is_no_object_of_strings_is_refused() {
+    for json in [json!([]), json!("X-A: b"), json!(1), json!(true)] {
+        assert_eq!(refusal(json), "headers are not a JSON object");
+    }
+    for value in [
+        json!(1),
+        json!(null),
+        json!(true),
+        json!(["a"]),
+        json!({"a": "b"}),
+    ] {
+        assert_eq!(
+            refusal(json!({"X-A": value})),
+            "value of header \"x-a\" is not a string"
+        );
+    }
+}
+
+#[test]
+fn a_name_is_a_token() {
+    for (name, message) in [
+        ("", "header name is empty"),
+        ("X A", "header name contains the character \" \""),
+        ("X-A:", "header name contains the character \":\""),
+        ("X-A\r\nX-B", "header name contains the character \"\\r\""),
+        ("X\0", "header name contains the character \"\\u{0}\""),
+        ("X-\"A\"", "header name contains the character \"\\\"\""),
+        ("X-Ä", "header name contains the character \"\\u{c4}\""),
+        (":path", "header name contains the character \":\""),
+    ] {
+        assert_eq!(refusal(json!({name: "v"})), message);
+    }
+}
+
+#[test]
+fn names_that_are_not_the_users_are_refused_in_any_case() {
+    for name in [
+        "Host",
+        "content-length",
+        "Transfer-Encoding",
+        "CONNECTION",
+        "Keep-Alive",
+        "Proxy-Authorization",
+        "proxy-connection",
+        "TE",
+        "Trailer",
+        "Upgrade",
+        "Expect",
+        "Webhook-Id",
+        "webhook-signature",
+        "WEBHOOK-anything",
+    ] {
+        let message = format!("header \"{}\" is reserved", name.to_lowercase());
+        assert_eq!(refusal(json!({name: "v"})), message);
+    }
+    headers(json!({"User-Agent": "a", "Content-Type": "b", "X-Host": "c", "Test": "d", "Webhooks": "e"}));
+}
+
+#[test]
+fn a_value_cannot_break_out_of_its_line() {
+    for value in [
+        "a\r\nX-B: c",
+        "a\n",
+        "\r",
+        "\0",
+        "\x1b[0m",
+        "\x7f",
+        "ü",
+        "\u{2028}",
+    ] {
+        assert_eq!(
+            refusal(json!({"X-A": value})),
+            "value of header \"x-a\" contains a line break, a control character or a non-ASCII character"
+        );
+    }
+}
+
+#[test]
+fn sizes_are_limited() {
+    let numbered = |count: usize| {
+        (0..count)
+            .map(|n| (format!("x-{n}"), json!("v")))
+            .collect::<Value>()
+    };
+    assert_eq!(headers(numbered(64)).iter().count(), 64);
+    assert_eq!(refusal(numbered(65)), "more than 64 headers");
+
+    headers(json!({"a".repeat(128): "v".repeat(8192)}));
+    assert_eq!(
+        refusal(json!({"a".repeat(129): "v"})),
+        "header name is longer than 128 bytes"
+    );
+    assert_eq!(
+        refusal(json!({"a": "v".repeat(8193)})),
+        "value of header \"a\" is longer than 8192 bytes"
+    );
+}
+
+#[test]
+fn names_that_differ_only_by_case_are_duplicates() {
+    assert_eq!(
+        refusal(json!({"X-A": "1", "x-a": "1"})),
+        "header \"x-a\" is given more than once"
+    );
+}
+
+#[test]
+fn merged_headers_win_over_the_base_and_keep_their_order() {
+    let base = headers(json!({"X-A": "base", "X-B": "base", "X-C": "base"}));
+    let own = headers(json!({"x-d": "own", "x-B": "own"}));
+    let merged: Vec<_> = own.merged_over(&base).collect();
+    assert_eq!(
+        merged,
+        [("x-a", "base"), ("x-c", "base"), ("x-d", "own"), ("x-b", "own")]
+    );
+}
+
+#[test]
+fn neither_errors_nor_debug_output_hold_values() {
+    for json in [
+        json!({"X-A": "hunter2\n"}),
+        json!({"X-A": ["hunter2"]}),
+        json!({"Host": "hunter2"}),
+        json!({"Authorization: Bearer hunter2": ""}),
+        json!({"X-A": "hunter2", "x-a": "hunter2"}),
+        json!("hunter2"),
+    ] {
+        let error = Headers::from_json(&json).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+    assert_eq!(
+        format!("{:?}", headers(json!({"X-A": "hunter2"}))),
+        "Headers{\"x-a\"}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_accepted_can_be_sent(name in "(X-)?\\PC{1,4}|[!-~]{1,8}", value in "\\PC{0,8}|[\t -~]{0,8}|.{0,8}") {
+        let Ok(headers) = Headers::from_json(&json!({&name: &value})) else { return Ok(()) };
+        prop_assert!(http::HeaderName::from_bytes(name.as_bytes()).is_ok());
+        prop_assert!(http::HeaderValue::from_str(&value).is_ok_and(|sent| sent.to_str().is_ok()));
+        prop_assert_eq!(headers.get(&name), Some(value.as_str()));
+    }
+}

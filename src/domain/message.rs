@@ -1,0 +1,43 @@
+//! A message on its way out.
+
+use super::headers::Headers;
+use super::time::Timestamp;
+
+/// What is sent. The bytes never change between attempts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// No body at all.
+    Empty,
+    /// Text or JSON, in UTF-8.
+    Text(Vec<u8>),
+    /// Bytes of no known form.
+    Binary(Vec<u8>),
+}
+
+impl Body {
+    /// The bytes that go over the wire.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Body::Empty => &[],
+            Body::Text(bytes) | Body::Binary(bytes) => bytes,
+        }
+    }
+}
+
+/// One message about to be attempted.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// `hooks.message.id`: unique within the database, constant over all attempts.
+    pub id: i64,
+    /// `webhook-id`: unique in the world, constant over all attempts, holds no dot.
+    pub webhook_id: String,
+    /// Number of this attempt, counted from 1.
+    pub attempt: u32,
+    /// When it was due.
+    pub due_at: Timestamp,
+    /// Headers of this message; they win over those of its queue.
+    pub headers: Headers,
+    /// What is sent.
+    pub body: Body,
+}

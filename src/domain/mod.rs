@@ -1,0 +1,16 @@
+//! The rules of delivery as pure code: no Postgres, no clock, no randomness, no I/O.
+//!
+//! Time and jitter come in as arguments; decisions go out as values. The process shells in
+//! `worker.rs` and the threads in `deliver` carry them out.
+
+pub mod address;
+pub mod endpoint;
+pub mod headers;
+pub mod message;
+pub mod outcome;
+pub mod queue;
+pub mod request;
+pub mod retry;
+pub mod retry_after;
+pub mod scheduler;
+pub mod time;

@@ -1,0 +1,83 @@
+//! What came of one attempt.
+
+use std::time::Duration;
+
+/// How one attempt ended. Each variant has its own cause; there is no status of 0 for "no answer".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver answered with an accepted status: the message is delivered.
+    Accepted { status: u16 },
+    /// The receiver answered with any other status, redirects included.
+    Refused {
+        status: u16,
+        /// How long the receiver asks us to wait, already capped.
+        retry_after: Option<Duration>,
+    },
+    /// No connection came about, so the receiver saw nothing of the message.
+    Unreachable { cause: Unreachable, detail: String },
+    /// The queue's timeout passed before the answer was complete.
+    TimedOut { after: Duration },
+    /// The connection ended, or spoke something that is not HTTP, before an answer was complete.
+    ConnectionLost { detail: String },
+    /// The request could not be built from the stored row; nothing was sent.
+    Unbuildable { detail: String },
+    /// A fault of our own while attempting; the receiver may have seen the message.
+    Fault { detail: String },
+}
+
+/// Why no connection came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    /// The name could not be resolved, or resolved to nothing.
+    Dns,
+    /// Every address of the name is denied by the address rules.
+    Blocked,
+    /// Refused, unreachable, or out of sockets.
+    Connect,
+    /// The TLS handshake failed: certificate, protocol version, or not TLS at all.
+    Tls,
+}
+
+impl Outcome {
+    /// The word stored in `hooks.attempt.error_class`; `None` when delivered.
+    #[must_use]
+    pub fn error_class(&self) -> Option<&'static str> {
+        Some(match self {
+            Outcome::Accepted { .. } => return None,
+            Outcome::Refused { .. } => "status",
+            Outcome::Unreachable { cause, .. } => match cause {
+                Unreachable::Dns => "dns",
+                Unreachable::Blocked => "blocked",
+                Unreachable::Connect => "connect",
+                Unreachable::Tls => "tls",
+            },
+            Outcome::TimedOut { .. } => "timeout",
+            Outcome::ConnectionLost { .. } => "connection_lost",
+            Outcome::Unbuildable { .. } => "unbuildable",
+            Outcome::Fault { .. } => "fault",
+        })
+    }
+
+    /// The status the receiver answered with, if it answered.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Outcome::Accepted { status } | Outcome::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// One line for people: what went wrong. `None` when delivered.
+    #[must_use]
+    pub fn error_text(&self) -> Option<String> {
+        Some(match self {
+            Outcome::Accepted { .. } => return None,
+            Outcome::Refused { status, .. } => format!("receiver answered {status}"),
+            Outcome::TimedOut { after } => format!("timed out after {} ms", after.as_millis()),
+            Outcome::Unreachable { detail, .. }
+            | Outcome::ConnectionLost { detail }
+            | Outcome::Unbuildable { detail }
+            | Outcome::Fault { detail } => detail.clone(),
+        })
+    }
+}

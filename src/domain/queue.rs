@@ -1,0 +1,87 @@
+//! A queue: one HTTP endpoint with its policy.
+
+use std::time::Duration;
+
+use super::endpoint::Endpoint;
+use super::headers::Headers;
+use super::retry::RetryPolicy;
+
+/// `hooks.queue.id`.
+pub type QueueId = i64;
+
+/// How a queue's messages are sent. What is stored was validated; what is here was validated again.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub id: QueueId,
+    pub endpoint: Endpoint,
+    pub method: Method,
+    /// Sent with every message; a header of the message wins over the one of the same name here.
+    pub headers: Headers,
+    /// For one whole attempt: resolve, connect, send, answer. 1 to 300 s.
+    pub timeout: Duration,
+    pub accepted: AcceptedStatuses,
+    pub retry: RetryPolicy,
+    /// How many of its messages may be on the wire at once, from 1.
+    pub max_in_flight: u32,
+    /// Paused or inactive queues keep their messages and send nothing.
+    pub active: bool,
+}
+
+/// Request methods a queue may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// Every method, by the name that SQL uses.
+    pub const ALL: [(&'static str, Method); 5] = [
+        ("GET", Method::Get),
+        ("POST", Method::Post),
+        ("PUT", Method::Put),
+        ("PATCH", Method::Patch),
+        ("DELETE", Method::Delete),
+    ];
+
+    /// The method of that name; names are upper case, as in RFC 9110.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Method> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// Which statuses mean "delivered".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AcceptedStatuses {
+    /// 200 to 299, the default.
+    Successful,
+    /// Exactly these, each 100 to 599.
+    Listed(Vec<u16>),
+}
+
+impl AcceptedStatuses {
+    /// Whether an answer with `status` means "delivered".
+    #[must_use]
+    pub fn contains(&self, status: u16) -> bool {
+        match self {
+            AcceptedStatuses::Successful => (200..300).contains(&status),
+            AcceptedStatuses::Listed(statuses) => statuses.contains(&status),
+        }
+    }
+}

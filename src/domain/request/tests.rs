@@ -1,0 +1,181 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::endpoint::Endpoint;
+use super::super::queue::AcceptedStatuses;
+use super::super::retry::RetryPolicy;
+use super::*;
+
+/// 2023-11-14 22:13:20.999999 UTC.
+const NOW: Timestamp = Timestamp(1_700_000_000_999_999);
+
+fn queue(headers: Value) -> Queue {
+    Queue {
+        id: 1,
+        endpoint: Endpoint::parse("https://example.com:8443/in?a=b").unwrap(),
+        method: Method::Post,
+        headers: Headers::from_json(&headers).unwrap(),
+        timeout: Duration::from_secs(15),
+        accepted: AcceptedStatuses::Successful,
+        retry: RetryPolicy::default(),
+        max_in_flight: 1,
+        active: true,
+    }
+}
+
+fn message(headers: Value, body: Body) -> Message {
+    Message {
+        id: 42,
+        webhook_id: "msg_2f".to_owned(),
+        attempt: 3,
+        due_at: Timestamp::MIN,
+        headers: Headers::from_json(&headers).unwrap(),
+        body,
+    }
+}
+
+/// All headers of the request, sorted by name.
+fn sent(queue: &Queue, message: &Message) -> Vec<(String, String)> {
+    let request = build(queue, message, NOW).unwrap();
+    let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+    let mut headers: Vec<_> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect();
+    headers.sort();
+    headers
+}
+
+fn sent_content_type(queue_headers: Value, message_headers: Value, body: Body) -> Option<String> {
+    let headers = sent(&queue(queue_headers), &message(message_headers, body));
+    headers
+        .into_iter()
+        .find(|(name, _)| name == "content-type")
+        .map(|(_, value)| value)
+}
+
+fn text(text: &str) -> Body {
+    Body::Text(text.as_bytes().to_vec())
+}
+
+#[test]
+fn a_request_goes_to_the_endpoint_with_our_headers() {
+    let request = build(&queue(json!({})), &message(json!({}), text("{}")), NOW).unwrap();
+    assert_eq!(request.method(), http::Method::POST);
+    assert_eq!(request.uri(), "https://example.com:8443/in?a=b");
+
+    let headers = sent(&queue(json!({})), &message(json!({}), text("{}")));
+    let expected = [
+        ("content-type", "application/json"),
+        ("user-agent", concat!("pg_hooks/", env!("CARGO_PKG_VERSION"))),
+        ("webhook-attempt", "3"),
+        ("webhook-id", "msg_2f"),
+        ("webhook-timestamp", "1700000000"),
+    ];
+    assert_eq!(
+        headers,
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+}
+
+#[test]
+fn every_method_goes_out_under_its_name() {
+    for (name, method) in Method::ALL {
+        let queue = Queue {
+            method,
+            ..queue(json!({}))
+        };
+        let request = build(&queue, &message(json!({}), Body::Empty), NOW).unwrap();
+        assert_eq!(request.method().as_str(), name);
+    }
+}
+
+#[test]
+fn message_headers_win_over_queue_headers_and_both_over_ours() {
+    let queue = queue(json!({"X-A": "queue", "X-B": "queue", "User-Agent": "queue"}));
+    let headers = sent(&queue, &message(json!({"x-b": "message"}), Body::Empty));
+    let expected = [
+        ("user-agent", "queue"),
+        ("webhook-attempt", "3"),
+        ("webhook-id", "msg_2f"),
+        ("webhook-timestamp", "1700000000"),
+        ("x-a", "queue"),
+        ("x-b", "message"),
+    ];
+    assert_eq!(
+        headers,
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+}
+
+#[test]
+fn the_content_type_follows_from_the_body() {
+    let json_type = Some("application/json");
+    let text_type = Some("text/plain; charset=utf-8");
+    for (body, content_type) in [
+        (text(r#"{"a": [1, "ü", null]}"#), json_type),
+        (text(" 12.5e3\n"), json_type),
+        (text(r#""text""#), json_type),
+        (
+            text(&format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))),
+            json_type,
+        ),
+        (text("hello"), text_type),
+        (text(r#"{"a": 1} {"b": 2}"#), text_type),
+        (text(r#"{"a": 1"#), text_type),
+        (text("NaN"), text_type),
+        (text(""), text_type),
+        (Body::Binary(b"{}".to_vec()), Some("application/octet-stream")),
+        (Body::Binary(Vec::new()), Some("application/octet-stream")),
+        (Body::Empty, None),
+    ] {
+        assert_eq!(
+            sent_content_type(json!({}), json!({}), body.clone()).as_deref(),
+            content_type,
+            "{body:?}"
+        );
+    }
+}
+
+#[test]
+fn a_content_type_that_is_set_stays() {
+    let set = |content_type: &str| json!({"Content-Type": content_type});
+    for (queue, message, content_type) in [
+        (set("a/queue"), json!({}), "a/queue"),
+        (json!({}), set("a/message"), "a/message"),
+        (set("a/queue"), set("a/message"), "a/message"),
+    ] {
+        for body in [text("{}"), Body::Binary(vec![0]), Body::Empty] {
+            assert_eq!(
+                sent_content_type(queue.clone(), message.clone(), body).as_deref(),
+                Some(content_type)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_webhook_id_that_is_no_header_value_makes_no_request() {
+    for webhook_id in ["a\r\nX-B: c", "a\0", "\x7f"] {
+        let message = Message {
+            webhook_id: webhook_id.to_owned(),
+            ..message(json!({}), Body::Empty)
+        };
+        let outcome = Outcome::from(build(&queue(json!({})), &message, NOW).unwrap_err());
+        assert_eq!(
+            outcome,
+            Outcome::Unbuildable {
+                detail: "webhook id cannot be sent in a header".to_owned()
+            }
+        );
+    }
+}
+
+#[test]
+fn user_headers_are_not_in_debug_output() {
+    let queue = queue(json!({"Authorization": "Bearer hunter2"}));
+    let request = build(&queue, &message(json!({"X-Key": "hunter2"}), Body::Empty), NOW).unwrap();
+    assert!(!format!("{request:?}").contains("hunter2"));
+}

@@ -1,0 +1,325 @@
+//! Who is sent next. A pure state machine: no clock, no randomness, no I/O.
+//!
+//! It holds what the leader knows in memory: for each queue how far it was read and when more is due,
+//! and which messages are in flight. Nothing is claimed in the table, because only the leader
+//! delivers. A turn of the leader's loop is:
+//!
+//! 1. tell what happened: [`Scheduler::load_queue`], [`Scheduler::note_due`], [`Scheduler::release`];
+//! 2. [`Scheduler::plan`] says which rows to read, within the free slots;
+//! 3. [`Scheduler::admit`] says which of the rows read to send, and puts them in flight.
+//!
+//! Invariants: a message is in flight at most once; a queue never has more in flight than its
+//! `max_in_flight`, all together never more than the slots; every row below a queue's cursor is in
+//! flight, finished, or announced again by a note.
+
+mod lane;
+mod probation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::outcome::Outcome;
+use super::queue::{Queue, QueueId};
+use super::retry::{self, Resolution};
+use super::time::Timestamp;
+pub use lane::Cursor;
+use lane::Lane;
+use probation::Probation;
+pub use probation::MAX_DEATHS;
+
+/// `hooks.message.id`.
+pub type MessageId = i64;
+
+/// Rows to read for one queue, in the order of (due time, id), due by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    pub queue_id: QueueId,
+    /// Only rows after this place.
+    pub after: Cursor,
+    /// At most so many rows.
+    pub limit: u32,
+}
+
+/// A row that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub id: MessageId,
+    pub due_at: Timestamp,
+    /// Attempts finished.
+    pub attempt: u32,
+    /// Attempts that do not count against the queue's `max_attempts`.
+    pub attempts_before: u32,
+    /// How often the worker died while this message was the suspect.
+    pub deaths: u32,
+}
+
+/// What to do with a row that was read. It is in flight until [`Scheduler::release`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Send it.
+    Send(MessageId),
+    /// Count a death in the table, commit, then send it: the worker may not survive it.
+    ClaimAndSend(MessageId),
+    /// Make it a dead letter: the worker died of it too often.
+    Bury(MessageId),
+}
+
+impl Admission {
+    /// The message it is about.
+    #[must_use]
+    pub fn id(self) -> MessageId {
+        match self {
+            Admission::Send(id) | Admission::ClaimAndSend(id) | Admission::Bury(id) => id,
+        }
+    }
+}
+
+/// What becomes of a message after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Delivered,
+    RetryAt(Timestamp),
+    Dead,
+}
+
+struct Flight {
+    queue_id: QueueId,
+    /// Number of the attempt within its budget, counted from 1.
+    budget_attempt: u32,
+}
+
+/// See the module.
+pub struct Scheduler {
+    lanes: HashMap<QueueId, Lane>,
+    /// Queues that want to be read at a time, by that time.
+    waiting: BTreeSet<(Timestamp, QueueId)>,
+    /// Queues with more due rows than they were granted, in the order of their turns.
+    turns: VecDeque<QueueId>,
+    in_flight: HashMap<MessageId, Flight>,
+    /// Queues that were noted but are not loaded.
+    unknown: BTreeSet<QueueId>,
+    slots: usize,
+    probation: Probation,
+}
+
+impl Scheduler {
+    /// A scheduler with so many slots. `unclean_start` is the time of the start if the last leader did
+    /// not end in order.
+    #[must_use]
+    pub fn new(slots: usize, unclean_start: Option<Timestamp>) -> Scheduler {
+        Scheduler {
+            lanes: HashMap::new(),
+            waiting: BTreeSet::new(),
+            turns: VecDeque::new(),
+            in_flight: HashMap::new(),
+            unknown: BTreeSet::new(),
+            slots,
+            probation: Probation::new(unclean_start),
+        }
+    }
+
+    /// Changes the number of slots; what is in flight stays so.
+    pub fn set_slots(&mut self, slots: usize) {
+        self.slots = slots;
+    }
+
+    /// Takes over the policy of a queue, new or changed.
+    pub fn load_queue(&mut self, queue: Arc<Queue>) {
+        let id = queue.id;
+        match self.lanes.get_mut(&id) {
+            Some(lane) => lane.queue = queue,
+            None => {
+                self.lanes.insert(id, Lane::new(queue));
+                if self.unknown.remove(&id) {
+                    self.note_due(id, Timestamp::MIN);
+                }
+            }
+        }
+        self.place(id);
+    }
+
+    /// Forgets a queue that no longer exists.
+    pub fn drop_queue(&mut self, id: QueueId) {
+        self.unplace(id);
+        self.lanes.remove(&id);
+        self.unknown.remove(&id);
+    }
+
+    /// A row of this queue may be due at `at` or later, and not be read yet.
+    pub fn note_due(&mut self, id: QueueId, at: Timestamp) {
+        match self.lanes.get_mut(&id) {
+            Some(lane) => {
+                if lane.note(at) {
+                    self.place(id);
+                }
+            }
+            None => {
+                self.unknown.insert(id);
+            }
+        }
+    }
+
+    /// Queues that were noted but are not loaded, each told once.
+    pub fn take_unknown(&mut self) -> Vec<QueueId> {
+        std::mem::take(&mut self.unknown).into_iter().collect()
+    }
+
+    /// Which rows to read now. Every fetch must be answered by [`Scheduler::admit`].
+    ///
+    /// The free slots are shared out evenly among the queues that have something due, in turns.
+    pub fn plan(&mut self, now: Timestamp) -> Vec<Fetch> {
+        while let Some(&(at, id)) = self.waiting.first()
+            && at <= now
+        {
+            self.waiting.pop_first();
+            self.turns.push_back(id);
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                lane.waits_until = None;
+                lane.in_turn = true;
+            }
+        }
+        let mut free = self.slots.saturating_sub(self.in_flight.len());
+        let share = u32::try_from(free.div_ceil(self.turns.len().max(1))).unwrap_or(u32::MAX);
+        let mut fetches = Vec::new();
+        while free > 0 && let Some(id) = self.turns.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            lane.in_turn = false;
+            let room = u32::try_from(free).unwrap_or(u32::MAX);
+            if let Some(fetch) = lane.grant(share.min(room)) {
+                free -= lane.granted as usize;
+                fetches.push(fetch);
+            }
+        }
+        fetches
+    }
+
+    /// Takes in the rows that a fetch returned, and says what to do with them.
+    ///
+    /// `cut` says that the fetch ended before its limit although there may be more. `next_due` is when
+    /// the first row after those due by now is due. Rows that are in flight are passed over.
+    pub fn admit(
+        &mut self,
+        fetch: &Fetch,
+        rows: &[Candidate],
+        cut: bool,
+        next_due: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Vec<Admission> {
+        let Some(lane) = self.lanes.get_mut(&fetch.queue_id) else { return Vec::new() };
+        let granted = std::mem::take(&mut lane.granted) as usize;
+        let mut admitted = Vec::new();
+        let mut considered = 0;
+        for row in rows {
+            if admitted.len() == granted {
+                break;
+            }
+            considered += 1;
+            lane.cursor = Cursor { due_at: row.due_at, id: row.id };
+            if self.in_flight.contains_key(&row.id) {
+                continue;
+            }
+            let Some(admission) = self.probation.admit(fetch.queue_id, row, now) else { continue };
+            let budget_attempt = row.attempt.saturating_sub(row.attempts_before).saturating_add(1);
+            self.in_flight.insert(row.id, Flight { queue_id: fetch.queue_id, budget_attempt });
+            lane.in_flight += 1;
+            admitted.push(admission);
+        }
+        let all_read = !cut && considered == rows.len() && rows.len() < fetch.limit as usize;
+        lane.read(all_read, next_due);
+        self.place(fetch.queue_id);
+        admitted
+    }
+
+    /// What becomes of a message in flight after this outcome. `jitter` is uniform in [-1, 1].
+    #[must_use]
+    pub fn verdict(&self, id: MessageId, outcome: &Outcome, now: Timestamp, jitter: f64) -> Verdict {
+        let Some(flight) = self.in_flight.get(&id) else { return Verdict::Dead };
+        let Some(lane) = self.lanes.get(&flight.queue_id) else { return Verdict::Dead };
+        match retry::resolve(&lane.queue.retry, flight.budget_attempt, outcome, jitter) {
+            Resolution::Delivered => Verdict::Delivered,
+            Resolution::RetryIn(delay) => Verdict::RetryAt(now.after(delay)),
+            Resolution::Dead => Verdict::Dead,
+        }
+    }
+
+    /// A message is no longer in flight: its result is recorded, and it is due again at `due_at` if
+    /// that was a retry.
+    pub fn release(&mut self, id: MessageId, due_at: Option<Timestamp>) {
+        let Some(flight) = self.in_flight.remove(&id) else { return };
+        let queue_id = flight.queue_id;
+        if let Some(lane) = self.lanes.get_mut(&queue_id) {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+            if let Some(due_at) = due_at {
+                lane.note(due_at);
+            }
+            self.place(queue_id);
+        }
+        for (queue_id, due_at) in self.probation.release(id) {
+            self.note_due(queue_id, due_at);
+        }
+    }
+
+    /// When to plan again if nothing else happens; [`Timestamp::MIN`] for at once.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        if self.in_flight.len() >= self.slots {
+            return None;
+        }
+        if !self.turns.is_empty() {
+            return Some(Timestamp::MIN);
+        }
+        self.waiting.first().map(|(at, _)| *at)
+    }
+
+    /// Messages in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The queue of a message in flight.
+    #[must_use]
+    pub fn queue_of(&self, id: MessageId) -> Option<QueueId> {
+        self.in_flight.get(&id).map(|flight| flight.queue_id)
+    }
+
+    /// Every queue that is loaded.
+    pub fn queue_ids(&self) -> impl Iterator<Item = QueueId> + '_ {
+        self.lanes.keys().copied()
+    }
+
+    /// The policy of a queue.
+    #[must_use]
+    pub fn queue(&self, id: QueueId) -> Option<&Arc<Queue>> {
+        self.lanes.get(&id).map(|lane| &lane.queue)
+    }
+
+    /// Puts a queue where it belongs: in turn, waiting for a time, or nowhere.
+    fn place(&mut self, id: QueueId) {
+        self.unplace(id);
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if !lane.wants_reading() {
+            return;
+        }
+        if lane.has_more {
+            if !lane.in_turn {
+                lane.in_turn = true;
+                self.turns.push_back(id);
+            }
+        } else {
+            lane.waits_until = Some(lane.next_due);
+            self.waiting.insert((lane.next_due, id));
+        }
+    }
+
+    /// Takes a queue out of the waiting ones. One in turn keeps its turn; it may be void by then.
+    fn unplace(&mut self, id: QueueId) {
+        if let Some(lane) = self.lanes.get_mut(&id)
+            && let Some(at) = lane.waits_until.take()
+        {
+            self.waiting.remove(&(at, id));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Caution after the worker died: a message that kills it must be found, not retried for ever.
+//!
+//! What was due at the start is sent only after a death was counted for it in the table; a result
+//! that is recorded takes the count back. Messages that are left with a count are the suspects of a
+//! further death. They are sent one at a time, so that only the culprit collects deaths.
+
+use std::time::Duration;
+
+use super::{Admission, Candidate, MessageId};
+use crate::domain::queue::QueueId;
+use crate::domain::time::Timestamp;
+
+/// A message that the worker died of so often becomes a dead letter.
+pub const MAX_DEATHS: u32 = 3;
+
+/// Probation ends when the worker has lived so long.
+const LASTS: Duration = Duration::from_secs(60);
+
+pub struct Probation {
+    /// Start of a leader whose predecessor did not end in order.
+    began: Option<Timestamp>,
+    suspect: Option<MessageId>,
+    /// Suspects that were read while another was in flight.
+    deferred: Vec<(QueueId, Timestamp)>,
+}
+
+impl Probation {
+    pub fn new(began: Option<Timestamp>) -> Probation {
+        Probation { began, suspect: None, deferred: Vec::new() }
+    }
+
+    /// What to do with a row; `None` to come back to it later.
+    pub fn admit(&mut self, queue_id: QueueId, row: &Candidate, now: Timestamp) -> Option<Admission> {
+        if row.deaths >= MAX_DEATHS {
+            return Some(Admission::Bury(row.id));
+        }
+        if row.deaths > 0 {
+            if self.suspect.is_some() {
+                self.deferred.push((queue_id, row.due_at));
+                return None;
+            }
+            self.suspect = Some(row.id);
+            return Some(Admission::ClaimAndSend(row.id));
+        }
+        let on_probation = self.began.is_some_and(|began| row.due_at <= began && now < began.after(LASTS));
+        Some(if on_probation { Admission::ClaimAndSend(row.id) } else { Admission::Send(row.id) })
+    }
+
+    /// A message is no longer in flight. Returns the rows to come back to.
+    pub fn release(&mut self, id: MessageId) -> Vec<(QueueId, Timestamp)> {
+        if self.suspect != Some(id) {
+            return Vec::new();
+        }
+        self.suspect = None;
+        std::mem::take(&mut self.deferred)
+    }
+}

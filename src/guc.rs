@@ -1,0 +1,147 @@
+//! Every setting of the extension: its unit, range and context. Nothing else reads a setting.
+//!
+//! All can be changed in `postgresql.conf` and by `ALTER SYSTEM`, and take effect at reload. None can
+//! be changed by a session: what a setting bounds is shared by everyone.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+use crate::domain::address::AddressRules;
+
+static MAX_IN_FLIGHT: GucSetting<i32> = GucSetting::<i32>::new(256);
+static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
+static MAX_BODY_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
+static RESPONSE_CAPTURE: GucSetting<i32> = GucSetting::<i32>::new(16 << 10);
+static RESCAN_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static REQUIRE_HTTPS: GucSetting<bool> = GucSetting::<bool>::new(true);
+static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+/// Largest body a message may ever have, whatever `hooks.max_body_size` says: 64 MiB.
+const BODY_SIZE_CAP: i32 = 64 << 20;
+/// Largest part of a response that is ever kept: 1 MiB.
+const RESPONSE_CAPTURE_CAP: i32 = 1 << 20;
+
+/// Defines all settings and reserves their prefix.
+pub fn register() {
+    let int = |name, short, long, setting, min, max, flags| {
+        GucRegistry::define_int_guc(name, short, long, setting, min, max, GucContext::Sighup, flags);
+    };
+    int(
+        c"hooks.max_in_flight",
+        c"Messages of one database that may be on the wire at once.",
+        c"Each takes an I/O thread while its receiver is waited for; threads are started on demand.",
+        &MAX_IN_FLIGHT,
+        1,
+        4096,
+        GucFlags::default(),
+    );
+    int(
+        c"hooks.workers",
+        c"Background workers of each database that has the extension.",
+        c"One leads and delivers; the others wait and take over when it ends.",
+        &WORKERS,
+        1,
+        8,
+        GucFlags::default(),
+    );
+    int(
+        c"hooks.max_body_size",
+        c"Largest body that a message may have.",
+        c"Larger ones are refused when they are stored. At most 64 MiB.",
+        &MAX_BODY_SIZE,
+        0,
+        BODY_SIZE_CAP,
+        GucFlags::UNIT_BYTE,
+    );
+    int(
+        c"hooks.response_capture",
+        c"How much of a response body is kept with the attempt.",
+        c"The rest is read and dropped, or the connection is closed.",
+        &RESPONSE_CAPTURE,
+        0,
+        RESPONSE_CAPTURE_CAP,
+        GucFlags::UNIT_BYTE,
+    );
+    int(
+        c"hooks.rescan_interval",
+        c"How often the leader looks for due messages that nothing told it of.",
+        c"Only prepared transactions and replicated changes need this; every other commit wakes the leader.",
+        &RESCAN_INTERVAL,
+        100,
+        86_400_000,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_string_guc(
+        c"hooks.allowed_networks",
+        c"Networks that queues may reach besides the public internet.",
+        c"Comma-separated CIDR blocks. Loopback, private and reserved addresses are denied unless listed here.",
+        &ALLOWED_NETWORKS,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"hooks.require_https",
+        c"Whether plain http is refused except to the allowed networks.",
+        c"",
+        &REQUIRE_HTTPS,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"hooks.ca_file",
+        c"PEM file of certificate authorities to trust instead of those of the operating system.",
+        c"",
+        &CA_FILE,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    #[cfg(not(feature = "pg14"))]
+    reserve_prefix();
+}
+
+/// Makes a misspelt `hooks.` setting an error instead of a silent placeholder.
+#[cfg(not(feature = "pg14"))]
+fn reserve_prefix() {
+    crate::wake::reserve_setting_prefix(c"hooks");
+}
+
+/// Messages that may be on the wire at once.
+pub fn max_in_flight() -> usize {
+    usize::try_from(MAX_IN_FLIGHT.get()).unwrap_or(1)
+}
+
+/// Workers per database.
+pub fn workers() -> usize {
+    usize::try_from(WORKERS.get()).unwrap_or(1)
+}
+
+/// Largest body in bytes.
+pub fn max_body_size() -> usize {
+    usize::try_from(MAX_BODY_SIZE.get()).unwrap_or(0)
+}
+
+/// Bytes of a response body that are kept.
+pub fn response_capture() -> usize {
+    usize::try_from(RESPONSE_CAPTURE.get()).unwrap_or(0)
+}
+
+/// Time between full rescans.
+pub fn rescan_interval() -> Duration {
+    Duration::from_millis(u64::try_from(RESCAN_INTERVAL.get()).unwrap_or(1))
+}
+
+/// The address rules as set, or what is wrong with `hooks.allowed_networks`.
+pub fn address_rules() -> Result<AddressRules, String> {
+    let networks = ALLOWED_NETWORKS.get().unwrap_or_default();
+    AddressRules::parse(&networks.to_string_lossy(), REQUIRE_HTTPS.get())
+}
+
+/// The file of certificate authorities, if one is set.
+pub fn ca_file() -> Option<PathBuf> {
+    let file = CA_FILE.get()?.into_string().ok()?;
+    (!file.is_empty()).then(|| PathBuf::from(file))
+}

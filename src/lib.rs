@@ -1,0 +1,35 @@
+//! pg_hooks: transactional webhooks, delivered from inside PostgreSQL.
+//!
+//! `docs/architecture.md` describes how the rooms of this crate work together.
+
+#![deny(ffi_unwind_calls)]
+
+use pgrx::prelude::*;
+
+mod api;
+pub mod deliver;
+pub mod domain;
+mod error;
+mod guc;
+mod launcher;
+mod leader;
+mod session;
+mod store;
+mod wait;
+mod wake;
+mod worker;
+
+pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["schema"]);
+extension_sql_file!("../sql/views.sql", name = "views", requires = ["functions"]);
+extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["views"], finalize);
+
+/// Runs when the library is loaded: at server start, or at first use without preload.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    guc::register();
+    wake::register();
+    launcher::register();
+}

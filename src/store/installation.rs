@@ -1,0 +1,70 @@
+//! The one row that survives the leader.
+
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+use super::{column, optional, statement};
+use crate::session::Failure;
+
+/// What a leader learns when it begins.
+pub struct Installation {
+    /// Goes into every `webhook-id` of this database.
+    pub webhook_key: String,
+    /// Whether the last leader ended in order.
+    pub ended_clean: bool,
+}
+
+statement!(
+    EXTENSION,
+    "select e.oid
+     from pg_extension as e
+     where e.extname = 'pg_hooks'"
+);
+
+/// Oid of the extension in this database; `None` when it is not there.
+pub fn extension_oid(client: &mut SpiClient<'_>) -> Result<Option<pg_sys::Oid>, Failure> {
+    let rows = EXTENSION.with(|statement| statement.run(client, &[]))?;
+    rows.into_iter().next().map_or(Ok(None), |row| optional(&row, 1))
+}
+
+statement!(
+    BEGIN,
+    "with before as (
+       select i.ended_clean from hooks.installation as i for update
+     )
+     update hooks.installation as i
+     set led_by = pg_backend_pid(),
+         led_since = now(),
+         ended_clean = false
+     from before
+     returning i.webhook_key, before.ended_clean"
+);
+
+/// Notes that this process leads now.
+pub fn begin_leading(client: &mut SpiClient<'_>) -> Result<Installation, Failure> {
+    let rows = BEGIN.with(|statement| statement.run(client, &[]))?;
+    let row = rows.into_iter().next().ok_or_else(|| Failure {
+        code: PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        message: "hooks.installation has no row".to_owned(),
+    })?;
+    Ok(Installation { webhook_key: column(&row, 1)?, ended_clean: column(&row, 2)? })
+}
+
+statement!(END, "update hooks.installation set ended_clean = true where led_by = pg_backend_pid()");
+
+/// Notes that this process ended in order.
+pub fn end_leading(client: &mut SpiClient<'_>) -> Result<(), Failure> {
+    END.with(|statement| statement.run(client, &[]))?;
+    Ok(())
+}
+
+statement!(
+    PREPARED,
+    "select exists (select from pg_prepared_xacts as p where p.database = current_database())"
+);
+
+/// Whether a transaction of this database is prepared and may be committed by any session.
+pub fn has_prepared_transactions(client: &mut SpiClient<'_>) -> Result<bool, Failure> {
+    let rows = PREPARED.with(|statement| statement.run(client, &[]))?;
+    rows.into_iter().next().map_or(Ok(false), |row| column(&row, 1))
+}

@@ -1,0 +1,74 @@
+//! All SQL of the worker. Policy is not here: these functions read rows and write what was decided.
+
+mod dead_letter;
+mod installation;
+mod message;
+mod queue;
+mod record;
+
+pub use dead_letter::{Buried, Grave, bury, bury_orphans};
+pub use installation::{begin_leading, end_leading, extension_oid, has_prepared_transactions};
+pub use message::{Fetched, Row, claim, earliest_due, fetch, orphaned_queues};
+pub use queue::{QueueRow, load_all_queues, load_queues};
+pub use record::{Record, record};
+
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
+
+use crate::session::Failure;
+
+/// A statement of the worker, prepared at first use and kept for the life of the process.
+struct Statement {
+    sql: &'static str,
+    prepared: std::cell::OnceCell<&'static OwnedPreparedStatement>,
+}
+
+impl Statement {
+    const fn new(sql: &'static str) -> Statement {
+        Statement { sql, prepared: std::cell::OnceCell::new() }
+    }
+
+    /// Runs the statement with a snapshot of its own.
+    fn run<'conn>(
+        &self,
+        client: &mut SpiClient<'conn>,
+        arguments: &[DatumWithOid<'_>],
+    ) -> Result<SpiTupleTable<'conn>, Failure> {
+        let statement = match self.prepared.get() {
+            Some(statement) => *statement,
+            None => {
+                let types: Vec<PgOid> = arguments.iter().map(|argument| argument.oid().into()).collect();
+                let kept: &'static _ = Box::leak(Box::new(client.prepare_mut(self.sql, &types)?.keep()));
+                self.prepared.get_or_init(|| kept)
+            }
+        };
+        Ok(client.update(statement, None, arguments)?)
+    }
+}
+
+/// A column that is never null.
+fn column<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData<'_>, ordinal: usize) -> Result<T, Failure> {
+    optional(row, ordinal)?.ok_or_else(|| Failure {
+        code: PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+        message: format!("column {ordinal} is null"),
+    })
+}
+
+/// A column that may be null.
+fn optional<T: FromDatum + IntoDatum>(
+    row: &SpiHeapTupleData<'_>,
+    ordinal: usize,
+) -> Result<Option<T>, Failure> {
+    Ok(row.get::<T>(ordinal)?)
+}
+
+/// Declares a statement of this process.
+macro_rules! statement {
+    ($name:ident, $sql:expr) => {
+        thread_local! {
+            static $name: crate::store::Statement = const { crate::store::Statement::new($sql) };
+        }
+    };
+}
+use statement;

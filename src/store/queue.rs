@@ -1,0 +1,104 @@
+//! Queues, as the scheduler needs them.
+
+use std::time::Duration;
+
+use pgrx::JsonB;
+use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiTupleTable};
+
+use super::{column, optional, statement};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::headers::Headers;
+use crate::domain::queue::{AcceptedStatuses, Method, Queue, QueueId};
+use crate::domain::retry::{Backoff, RetryPolicy, STANDARD_SCHEDULE};
+use crate::session::Failure;
+
+/// A queue as stored.
+pub struct QueueRow {
+    pub id: QueueId,
+    /// Its policy, or why the row cannot be used; then its messages wait.
+    pub policy: Result<Queue, String>,
+}
+
+/// The columns are read by number in `read`.
+macro_rules! select_queue {
+    ($where:literal) => {
+        concat!(
+            "select q.id, q.url, q.method, q.headers,
+                    (extract(epoch from q.timeout) * 1000000)::bigint,
+                    q.accepted_statuses, q.max_attempts,
+                    (select array_agg((extract(epoch from d.delay) * 1000000)::bigint order by d.place)
+                     from unnest(q.retry_schedule) with ordinality as d(delay, place)),
+                    (extract(epoch from q.min_backoff) * 1000000)::bigint,
+                    (extract(epoch from q.max_backoff) * 1000000)::bigint,
+                    q.max_in_flight, q.active
+             from hooks.queue as q ",
+            $where
+        )
+    };
+}
+
+statement!(ALL, select_queue!(""));
+statement!(SOME, select_queue!("where q.id = any ($1)"));
+
+/// Every queue.
+pub fn load_all_queues(client: &mut SpiClient<'_>) -> Result<Vec<QueueRow>, Failure> {
+    let rows = ALL.with(|statement| statement.run(client, &[]))?;
+    read_all(rows)
+}
+
+/// The queues of these ids that exist.
+pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<QueueRow>, Failure> {
+    let rows = SOME.with(|statement| statement.run(client, &[ids.to_vec().into()]))?;
+    read_all(rows)
+}
+
+fn read_all(rows: SpiTupleTable<'_>) -> Result<Vec<QueueRow>, Failure> {
+    rows.into_iter().map(|row| Ok(QueueRow { id: column(&row, 1)?, policy: read(&row)? })).collect()
+}
+
+fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
+    let url: String = column(row, 2)?;
+    let method: String = column(row, 3)?;
+    let headers: JsonB = column(row, 4)?;
+    let statuses: Option<Vec<i32>> = optional(row, 6)?;
+    let endpoint = match Endpoint::parse(&url) {
+        Ok(endpoint) => endpoint,
+        Err(invalid) => return Ok(Err(invalid.message)),
+    };
+    let headers = match Headers::from_json(&headers.0) {
+        Ok(headers) => headers,
+        Err(invalid) => return Ok(Err(invalid.message)),
+    };
+    let Some(method) = Method::parse(&method) else { return Ok(Err("method is not supported".to_owned())) };
+    Ok(Ok(Queue {
+        id: column(row, 1)?,
+        endpoint,
+        method,
+        headers,
+        timeout: micros(column(row, 5)?),
+        accepted: statuses.map_or(AcceptedStatuses::Successful, |statuses| {
+            AcceptedStatuses::Listed(statuses.into_iter().filter_map(|status| status.try_into().ok()).collect())
+        }),
+        retry: RetryPolicy { max_attempts: count(column(row, 7)?), backoff: backoff(row)? },
+        max_in_flight: count(column(row, 11)?),
+        active: column(row, 12)?,
+    }))
+}
+
+fn backoff(row: &SpiHeapTupleData<'_>) -> Result<Backoff, Failure> {
+    let schedule: Option<Vec<i64>> = optional(row, 8)?;
+    let (min, max): (Option<i64>, Option<i64>) = (optional(row, 9)?, optional(row, 10)?);
+    Ok(match (schedule, min, max) {
+        (Some(delays), _, _) => Backoff::Schedule(delays.into_iter().map(micros).collect()),
+        (None, Some(min), Some(max)) => Backoff::Exponential { min: micros(min), max: micros(max) },
+        _ => Backoff::Schedule(STANDARD_SCHEDULE.to_vec()),
+    })
+}
+
+fn micros(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+fn count(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or(1).max(1)
+}

@@ -1,0 +1,147 @@
+//! Recording what came of attempts: all of a batch in one transaction.
+//!
+//! Every change is fenced by (id, attempts finished): a late result for a message that was cancelled,
+//! deleted or redriven meanwhile changes nothing.
+
+use pgrx::spi::SpiClient;
+
+use super::dead_letter::{Buried, Grave, bury};
+use super::statement;
+use crate::deliver::Attempt;
+use crate::domain::queue::QueueId;
+use crate::domain::scheduler::Verdict;
+use crate::session::{Failure, to_postgres};
+
+/// The result of an attempt with what was decided about it.
+pub struct Record {
+    pub queue_id: QueueId,
+    pub attempt: Attempt,
+    pub verdict: Verdict,
+}
+
+impl Record {
+    fn number(&self) -> i32 {
+        i32::try_from(self.attempt.attempt).unwrap_or(i32::MAX)
+    }
+
+    fn status(&self) -> Option<i16> {
+        self.attempt.outcome.status().and_then(|status| i16::try_from(status).ok())
+    }
+}
+
+statement!(
+    DELIVERED,
+    "with gone as (
+       delete from hooks.message as m
+       using unnest($1::bigint[], $2::integer[], $3::smallint[]) as r(id, attempt, status)
+       where m.id = r.id
+         and m.attempt = r.attempt - 1
+       returning m.id, m.queue_id, m.created_at, m.due_at, r.attempt, r.status
+     )
+     insert into hooks.message_log (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at)
+     select g.id, g.queue_id, 'delivered', g.attempt, g.status, g.created_at, g.due_at, clock_timestamp()
+     from gone as g"
+);
+
+statement!(
+    RETRY,
+    "update hooks.message as m
+     set attempt = r.attempt,
+         due_at = r.due_at,
+         deaths = 0
+     from unnest($1::bigint[], $2::integer[], $3::timestamptz[]) as r(id, attempt, due_at)
+     where m.id = r.id
+       and m.attempt = r.attempt - 1"
+);
+
+statement!(
+    ATTEMPTS,
+    "insert into hooks.attempt (message_id, attempt, queue_id, attempted_at, duration_ms, status,
+       error_class, error, response, truncated)
+     select *
+     from unnest($1::bigint[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::double precision[],
+       $6::smallint[], $7::text[], $8::text[], $9::bytea[], $10::boolean[])"
+);
+
+/// Records a batch. Returns the messages that became dead letters.
+pub fn record(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Vec<Buried>, Failure> {
+    write_attempts(client, records)?;
+    finish_delivered(client, records)?;
+    schedule_retries(client, records)?;
+    let graves: Vec<Grave> = records.iter().filter(|r| r.verdict == Verdict::Dead).map(grave).collect();
+    if graves.is_empty() { Ok(Vec::new()) } else { bury(client, &graves) }
+}
+
+fn finish_delivered(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), Failure> {
+    let delivered: Vec<&Record> = records.iter().filter(|r| r.verdict == Verdict::Delivered).collect();
+    if delivered.is_empty() {
+        return Ok(());
+    }
+    let arguments = [
+        delivered.iter().map(|r| r.attempt.message_id).collect::<Vec<_>>().into(),
+        delivered.iter().map(|r| r.number()).collect::<Vec<_>>().into(),
+        delivered.iter().map(|r| r.status()).collect::<Vec<_>>().into(),
+    ];
+    DELIVERED.with(|statement| statement.run(client, &arguments))?;
+    Ok(())
+}
+
+fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), Failure> {
+    let retries: Vec<(&Record, _)> = records
+        .iter()
+        .filter_map(|r| match r.verdict {
+            Verdict::RetryAt(due_at) => Some((r, to_postgres(due_at))),
+            _ => None,
+        })
+        .collect();
+    if retries.is_empty() {
+        return Ok(());
+    }
+    let arguments = [
+        retries.iter().map(|(r, _)| r.attempt.message_id).collect::<Vec<_>>().into(),
+        retries.iter().map(|(r, _)| r.number()).collect::<Vec<_>>().into(),
+        retries.iter().map(|(_, due_at)| *due_at).collect::<Vec<_>>().into(),
+    ];
+    RETRY.with(|statement| statement.run(client, &arguments))?;
+    Ok(())
+}
+
+fn grave(record: &Record) -> Grave {
+    let outcome = &record.attempt.outcome;
+    Grave {
+        id: record.attempt.message_id,
+        attempt: record.number() - 1,
+        attempts: record.number(),
+        last_status: record.status(),
+        error_class: outcome.error_class().unwrap_or("fault").to_owned(),
+        last_error: outcome.error_text().map(storable),
+    }
+}
+
+fn write_attempts(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), Failure> {
+    let attempts = || records.iter().map(|r| &r.attempt);
+    let arguments = [
+        attempts().map(|a| a.message_id).collect::<Vec<_>>().into(),
+        records.iter().map(Record::number).collect::<Vec<_>>().into(),
+        records.iter().map(|r| r.queue_id).collect::<Vec<_>>().into(),
+        attempts().map(|a| to_postgres(a.attempted_at)).collect::<Vec<_>>().into(),
+        attempts().map(|a| a.duration.as_secs_f64() * 1000.0).collect::<Vec<_>>().into(),
+        records.iter().map(Record::status).collect::<Vec<_>>().into(),
+        attempts().map(|a| a.outcome.error_class().map(str::to_owned)).collect::<Vec<_>>().into(),
+        attempts().map(|a| a.outcome.error_text().map(storable)).collect::<Vec<_>>().into(),
+        attempts().map(response).collect::<Vec<_>>().into(),
+        attempts().map(|a| a.response.truncated).collect::<Vec<_>>().into(),
+    ];
+    ATTEMPTS.with(|statement| statement.run(client, &arguments))?;
+    Ok(())
+}
+
+/// Null when there was no answer; an answer without a body is an empty one.
+fn response(attempt: &Attempt) -> Option<Vec<u8>> {
+    attempt.outcome.status().map(|_| attempt.response.body.clone())
+}
+
+/// Text that every database encoding can hold and no NUL is in.
+fn storable(text: String) -> String {
+    text.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect()
+}

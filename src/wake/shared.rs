@@ -1,0 +1,181 @@
+//! What the processes share: which databases have the extension, who works there, what was committed.
+
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Ordering};
+
+use pgrx::pg_sys;
+
+use super::ring::Ring;
+
+/// Databases of one cluster that can have a worker.
+pub const MAX_DATABASES: usize = 128;
+/// Workers of one database; the upper bound of `hooks.workers`.
+pub const MAX_WORKERS: usize = 8;
+
+/// Nobody has looked yet.
+pub const EXTENSION_UNKNOWN: u32 = 0;
+/// A worker found the extension.
+pub const EXTENSION_PRESENT: u32 = 1;
+/// A worker found that it is not there, and ended.
+pub const EXTENSION_ABSENT: u32 = 2;
+
+/// One worker process.
+pub struct WorkerEntry {
+    /// Process id; 0 for a free entry.
+    pub pid: AtomicI32,
+    /// When it began, in PostgreSQL's microseconds.
+    pub started_at: AtomicI64,
+}
+
+/// One database with the extension.
+pub struct Database {
+    /// Oid of the database; 0 for a free entry.
+    pub oid: AtomicU32,
+    /// Whether the database has the extension, as far as known; one of the `EXTENSION_` values.
+    pub extension: AtomicU32,
+    /// Set when a transaction with messages was prepared: no callback will tell of its commit.
+    pub prepared: AtomicBool,
+    /// Grows whenever a queue is made, changed or dropped; what backends cache is valid for one value.
+    pub generation: AtomicI64,
+    pub leader_pid: AtomicI32,
+    /// When the leader became leader, in PostgreSQL's microseconds.
+    pub leader_since: AtomicI64,
+    /// Messages handed to the I/O threads whose result is not recorded.
+    pub in_flight: AtomicU32,
+    pub workers: [WorkerEntry; MAX_WORKERS],
+    pub notes: Ring,
+    leader_latch: AtomicPtr<pg_sys::Latch>,
+}
+
+impl Database {
+    /// Wakes the leader, if one leads.
+    pub fn wake_leader(&self) {
+        set_latch(&self.leader_latch);
+    }
+
+    /// Announces this process as the leader: its pid, since when, and the latch that wakes it.
+    pub fn lead(&self, since: i64) {
+        self.in_flight.store(0, Ordering::Relaxed);
+        self.leader_since.store(since, Ordering::Relaxed);
+        // SAFETY: MyProcPid and MyLatch are set for the life of the process; MyLatch points into the
+        // PGPROC array in shared memory, which every process maps at the same address.
+        unsafe {
+            self.leader_pid.store(pg_sys::MyProcPid, Ordering::Relaxed);
+            self.leader_latch.store(pg_sys::MyLatch, Ordering::Release);
+        }
+    }
+
+    /// Takes the announcement back. Nothing happens when another process leads by now.
+    pub fn stop_leading(&self, pid: i32) {
+        if self.leader_pid.load(Ordering::Relaxed) == pid {
+            self.leader_latch.store(ptr::null_mut(), Ordering::Release);
+            self.leader_pid.store(0, Ordering::Relaxed);
+            self.in_flight.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Enters this process as a worker; `None` when there are too many.
+    pub fn enter_worker(&self, pid: i32, started_at: i64) -> Option<&WorkerEntry> {
+        let free = |entry: &&WorkerEntry| {
+            entry.pid.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        let entry = self.workers.iter().find(free)?;
+        entry.started_at.store(started_at, Ordering::Relaxed);
+        Some(entry)
+    }
+
+    /// Removes a process from the workers.
+    pub fn leave_worker(&self, pid: i32) {
+        self.stop_leading(pid);
+        for entry in &self.workers {
+            let _ = entry.pid.compare_exchange(pid, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives the entry up, for a database that no longer exists.
+    pub fn free(&self) {
+        self.clear();
+    }
+
+    /// Worker processes there are.
+    pub fn worker_count(&self) -> usize {
+        self.workers.iter().filter(|entry| entry.pid.load(Ordering::Acquire) != 0).count()
+    }
+
+    fn clear(&self) {
+        self.extension.store(EXTENSION_UNKNOWN, Ordering::Relaxed);
+        self.prepared.store(false, Ordering::Relaxed);
+        self.generation.store(0, Ordering::Relaxed);
+        self.leader_pid.store(0, Ordering::Relaxed);
+        self.leader_since.store(0, Ordering::Relaxed);
+        self.leader_latch.store(ptr::null_mut(), Ordering::Relaxed);
+        self.in_flight.store(0, Ordering::Relaxed);
+        for worker in &self.workers {
+            worker.pid.store(0, Ordering::Relaxed);
+            worker.started_at.store(0, Ordering::Relaxed);
+        }
+        self.notes.clear();
+        self.oid.store(0, Ordering::Release);
+    }
+}
+
+/// The whole shared state.
+pub struct Shared {
+    launcher_latch: AtomicPtr<pg_sys::Latch>,
+    claiming: AtomicBool,
+    /// Set when a database found no free entry.
+    pub databases_exhausted: AtomicBool,
+    pub databases: [Database; MAX_DATABASES],
+}
+
+impl Shared {
+    /// Makes fresh shared memory valid.
+    pub fn clear(&self) {
+        self.launcher_latch.store(ptr::null_mut(), Ordering::Relaxed);
+        self.claiming.store(false, Ordering::Relaxed);
+        self.databases_exhausted.store(false, Ordering::Relaxed);
+        for database in &self.databases {
+            database.clear();
+        }
+    }
+
+    /// The entry of a database that has one.
+    pub fn find(&self, oid: u32) -> Option<&Database> {
+        self.databases.iter().find(|database| database.oid.load(Ordering::Acquire) == oid)
+    }
+
+    /// The entry of a database, made when it has none; `None` when all entries are taken.
+    pub fn find_or_claim(&self, oid: u32) -> Option<&Database> {
+        // Held for some hundred loads at most, and nothing in between can fail or be interrupted.
+        while self.claiming.swap(true, Ordering::Acquire) {
+            std::hint::spin_loop();
+        }
+        let found = self.find(oid).or_else(|| self.find(0));
+        match found {
+            Some(database) => database.oid.store(oid, Ordering::Release),
+            None => self.databases_exhausted.store(true, Ordering::Relaxed),
+        }
+        self.claiming.store(false, Ordering::Release);
+        found
+    }
+
+    /// Names this process as the launcher, to be woken by [`Shared::wake_launcher`].
+    pub fn launch(&self) {
+        // SAFETY: as for `Database::lead`.
+        self.launcher_latch.store(unsafe { pg_sys::MyLatch }, Ordering::Release);
+    }
+
+    /// Wakes the launcher, if it runs.
+    pub fn wake_launcher(&self) {
+        set_latch(&self.launcher_latch);
+    }
+}
+
+fn set_latch(latch: &AtomicPtr<pg_sys::Latch>) {
+    let latch = latch.load(Ordering::Acquire);
+    if !latch.is_null() {
+        // SAFETY: it points to the latch of a PGPROC in shared memory, which is never freed. If its
+        // process has ended and another got the place, that one wakes once for nothing.
+        unsafe { pg_sys::SetLatch(latch) };
+    }
+}

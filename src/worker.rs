@@ -1,0 +1,96 @@
+//! A worker process of one database: connects, enters itself, waits until it leads.
+
+use std::ptr;
+
+use pgrx::prelude::*;
+use pgrx::{PgTryBuilder, pg_sys};
+
+use crate::session::Failure;
+use crate::{leader, session, store, wake};
+
+/// `locktag_field4` of the leader lock. The SQL functions for advisory locks can only set 1 and 2, so
+/// no user can take this lock.
+const LEADER_LOCK_FIELD: u16 = 0x5048;
+
+/// Main function of a worker process; the argument is the oid of its database.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_hooks_worker_main(argument: pg_sys::Datum) {
+    session::handle_signals();
+    // SAFETY: the launcher passes the oid by value.
+    let oid = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or(pg_sys::InvalidOid);
+    session::connect(oid);
+    let Some(database) = wake::my_database() else { session::exit_for_good() };
+    enter(database);
+    match session::transaction(c"pg_hooks: looking for the extension", store::extension_oid) {
+        Ok(Some(extension)) => {
+            database.extension.store(wake::EXTENSION_PRESENT, std::sync::atomic::Ordering::Release);
+            wait_until_leader();
+            leader::run(database, extension)
+        }
+        Ok(None) => {
+            database.extension.store(wake::EXTENSION_ABSENT, std::sync::atomic::Ordering::Release);
+            session::exit_for_good()
+        }
+        Err(failure) => {
+            warning!("pg_hooks worker could not read pg_extension: {failure}");
+            session::exit_for_restart()
+        }
+    }
+}
+
+/// Enters this process into shared memory, and has it taken out whenever and however it ends.
+fn enter(database: &wake::Database) {
+    // SAFETY: plain globals of this process; the callback is an `extern "C-unwind"` function.
+    let (pid, now) = unsafe {
+        pg_sys::before_shmem_exit(Some(leave), pg_sys::Datum::null());
+        (pg_sys::MyProcPid, pg_sys::GetCurrentTimestamp())
+    };
+    if database.enter_worker(pid, now).is_none() {
+        session::exit_for_good();
+    }
+}
+
+/// Atomics and SetLatch only: the process is ending.
+unsafe extern "C-unwind" fn leave(_code: i32, _argument: pg_sys::Datum) {
+    // SAFETY: a plain global of this process.
+    let pid = unsafe { pg_sys::MyProcPid };
+    if let Some(database) = wake::my_database() {
+        database.leave_worker(pid);
+    }
+    if let Some(shared) = wake::shared() {
+        shared.wake_launcher();
+    }
+}
+
+/// Returns when this process holds the leader lock. It is held until the process ends.
+fn wait_until_leader() {
+    loop {
+        session::report_idle();
+        let locked = PgTryBuilder::new(|| {
+            // SAFETY: outside of a transaction; a session lock needs none.
+            unsafe {
+                let tag = pg_sys::LOCKTAG {
+                    locktag_field1: pg_sys::MyDatabaseId.to_u32(),
+                    locktag_field2: 0,
+                    locktag_field3: 0,
+                    locktag_field4: LEADER_LOCK_FIELD,
+                    locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+                    locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+                };
+                pg_sys::LockAcquire(ptr::from_ref(&tag), pg_sys::ExclusiveLock as i32, true, false);
+            }
+            Ok(())
+        })
+        .catch_others(|error| Err(Failure::from(error)))
+        .execute();
+        match locked {
+            Ok(()) => return,
+            Err(failure) => {
+                // SAFETY: cleans up a lock wait that an error ended; harmless otherwise.
+                unsafe { pg_sys::LockErrorCleanup() };
+                debug1!("pg_hooks worker goes on waiting for the lead: {failure}");
+            }
+        }
+    }
+}
