@@ -1,27 +1,25 @@
-//! The threads that make attempts: who takes the next job, and who waits for it.
+//! The threads that make attempts.
 //!
-//! Threads that finish an attempt take the next job by themselves. While jobs wait, one further thread,
-//! the watcher, looks after the line: when the head of it waits for too long (see `growth`), the watcher
-//! takes that job and calls the next watcher, an idle thread or a new one. So the submitting thread
-//! wakes at most one thread, and only when the line was empty before.
+//! A thread that finishes an attempt takes the next job by itself. While jobs wait, one further thread
+//! watches the line: when its head waits for too long (see `growth`), the watcher takes that job and
+//! calls others, idle ones first and then new ones. So a fast receiver is served by few threads and the
+//! submitting thread hardly ever wakes one, and yet no job waits behind threads that hang.
 //!
 //! Idle threads are called last in, first out. Under light load few threads and few connections are in
 //! use, and the rest end after [`REST`].
 
-use std::collections::VecDeque;
 use std::io;
-use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::client::{Client, Group};
 use super::finished::Finished;
-use super::growth::Crowd;
+use super::growth::Patience;
+use super::roster::{Bell, Roster};
 use super::{Attempt, Job, attempt, thread};
 
-/// Enough for a TLS handshake in a debug build, twice over; only what is touched takes memory.
-const STACK_BYTES: usize = 256 * 1024;
+/// Enough for a TLS handshake in a debug build; only what is touched takes memory.
+const STACK_BYTES: usize = 32 * 1024;
 
 /// A thread that has nothing to do for this long ends.
 const REST: Duration = Duration::from_secs(30);
@@ -32,53 +30,16 @@ pub struct Crew {
     finished: Finished,
 }
 
-struct Roster {
-    waiting: VecDeque<Waiting>,
-    /// Threads with nothing to do; the one that rested last is at the end.
-    idle: Vec<Arc<Bell>>,
-    /// The thread that looks after the line. Whenever jobs wait, there is one, unless every thread works
-    /// or the system refuses another thread.
-    watcher: Option<Arc<Bell>>,
-    /// Threads that exist, busy, idle or about to start.
-    threads: usize,
-    /// Threads that are making an attempt.
-    running: usize,
-    last_taken: Instant,
-    max_threads: usize,
-    client: Arc<Client>,
-    groups: Vec<Weak<Group>>,
-    closing: bool,
-}
-
-struct Waiting {
-    job: Job,
-    since: Instant,
-}
-
-/// By which one particular thread is called. Belongs to the roster's mutex.
-#[derive(Default)]
-struct Bell {
-    rung: Condvar,
-    called: AtomicBool,
+/// How a thread comes to look for a job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coming {
+    Called,
+    Back,
 }
 
 impl Crew {
     pub fn new(client: Client) -> io::Result<Arc<Crew>> {
-        Ok(Arc::new(Crew {
-            roster: Mutex::new(Roster {
-                waiting: VecDeque::new(),
-                idle: Vec::new(),
-                watcher: None,
-                threads: 0,
-                running: 0,
-                last_taken: Instant::now(),
-                max_threads: client.max_threads(),
-                client: Arc::new(client),
-                groups: Vec::new(),
-                closing: false,
-            }),
-            finished: Finished::new()?,
-        }))
+        Ok(Arc::new(Crew { roster: Mutex::new(Roster::new(client)), finished: Finished::new()? }))
     }
 
     pub fn finished(&self) -> &Finished {
@@ -92,43 +53,28 @@ impl Crew {
 
     /// Lets attempts that start from now on use `client`.
     pub fn set_client(&self, client: Client) {
-        let mut roster = self.roster();
-        roster.max_threads = client.max_threads();
-        roster.client = Arc::new(client);
+        self.roster().client = Arc::new(client);
     }
 
     /// Puts a job in the line.
     pub fn submit(self: &Arc<Self>, job: Job) {
         let mut roster = self.roster();
-        let first = roster.waiting.is_empty();
-        roster.waiting.push_back(Waiting { job, since: Instant::now() });
-        match &roster.watcher {
-            // It may be waiting for the sake of a job that is gone.
-            Some(watcher) if first => {
-                let watcher = Arc::clone(watcher);
-                drop(roster);
-                watcher.rung.notify_one();
-            }
-            Some(_) => {}
-            None => self.call_watcher(roster),
-        }
+        let now = Instant::now();
+        roster.enqueue(job, now);
+        self.call(roster, now);
     }
 
-    /// Calls a watcher if jobs wait and have none, as after the system refused a thread.
+    /// Calls whom the line needs, as nobody else may be left to do so after the system refused a thread.
     pub fn nudge(self: &Arc<Self>) {
-        let roster = self.roster();
-        if roster.watcher.is_none() && !roster.waiting.is_empty() {
-            self.call_watcher(roster);
-        }
+        self.call(self.roster(), Instant::now());
     }
 
     /// Lets every thread end once it is done with what it does; waiting jobs are dropped.
     pub fn close(&self) {
         let mut roster = self.roster();
         roster.closing = true;
-        roster.waiting.clear();
-        for bell in mem::take(&mut roster.idle) {
-            bell.called.store(true, Ordering::Relaxed);
+        roster.clear().for_each(drop);
+        for bell in roster.call_all().idle {
             bell.rung.notify_one();
         }
     }
@@ -142,28 +88,22 @@ impl Crew {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an idle thread the watcher, or a new one, if there is or may be one.
-    fn call_watcher(self: &Arc<Self>, mut roster: MutexGuard<'_, Roster>) {
-        if let Some(bell) = roster.idle.pop() {
-            bell.called.store(true, Ordering::Relaxed);
-            roster.watcher = Some(Arc::clone(&bell));
-            drop(roster);
+    fn call(self: &Arc<Self>, mut roster: MutexGuard<'_, Roster>, now: Instant) {
+        let calls = roster.call(now);
+        drop(roster);
+        for bell in calls.idle {
             bell.rung.notify_one();
-        } else if roster.threads < roster.max_threads {
-            let bell = Arc::new(Bell::default());
-            roster.watcher = Some(Arc::clone(&bell));
-            roster.threads += 1;
-            let group = roster.join_group();
-            drop(roster);
-            if let Err(error) = self.spawn(bell, group) {
+        }
+        for group in calls.recruits {
+            if let Err(error) = self.recruit(group) {
                 self.refused(&error);
             }
         }
     }
 
-    fn spawn(self: &Arc<Self>, bell: Arc<Bell>, group: Arc<Group>) -> io::Result<()> {
+    fn recruit(self: &Arc<Self>, group: Arc<Group>) -> io::Result<()> {
         let crew = Arc::clone(self);
-        thread::spawn("pg_hooks io", STACK_BYTES, move || crew.work(&bell, &group))
+        thread::spawn("pg_hooks io", STACK_BYTES, move || crew.work(&group))
     }
 
     /// The system refused a thread: those that run take over what waits. When there is none at all, what
@@ -171,131 +111,76 @@ impl Crew {
     fn refused(&self, error: &io::Error) {
         let mut roster = self.roster();
         roster.threads -= 1;
-        roster.watcher = None;
+        roster.arriving -= 1;
         if roster.threads == 0 {
-            for Waiting { job, .. } in mem::take(&mut roster.waiting) {
+            for job in roster.clear() {
                 self.finished.push(Attempt::fault(&job, format!("could not start a thread: {error}")));
             }
         }
     }
 
-    /// The life of a thread. It starts as the watcher, since that is what it was started for.
-    fn work(self: Arc<Self>, bell: &Arc<Bell>, group: &Group) {
-        let mut watching = true;
-        while let Some((job, client)) = self.next(bell, watching) {
-            watching = false;
+    /// The life of a thread.
+    fn work(self: Arc<Self>, group: &Group) {
+        let bell = Arc::default();
+        let mut coming = Coming::Called;
+        while let Some((job, client)) = self.next(&bell, coming) {
             self.finished.push(attempt::perform(group, &client, &job));
+            coming = Coming::Back;
         }
     }
 
     /// Waits for a job. `None` when the thread shall end.
-    fn next(self: &Arc<Self>, bell: &Arc<Bell>, mut watching: bool) -> Option<(Job, Arc<Client>)> {
+    fn next(self: &Arc<Self>, bell: &Arc<Bell>, coming: Coming) -> Option<(Job, Arc<Client>)> {
         let mut roster = self.roster();
-        if !watching {
-            roster.running -= 1;
+        let mut impatient = coming == Coming::Back;
+        match coming {
+            Coming::Called => roster.arriving -= 1,
+            Coming::Back => roster.running -= 1,
         }
         loop {
-            if roster.closing || roster.threads > roster.max_threads {
-                return self.leave(roster, watching);
-            }
-            let Some(head) = roster.waiting.front() else {
-                roster = rest(roster, bell, watching)?;
-                watching = true;
-                continue;
-            };
             let now = Instant::now();
-            if watching && let Some(patience) = roster.crowd(head).patience(now) {
-                roster = wait(bell, roster, patience);
-                continue;
+            if roster.closing || roster.is_crowded() {
+                roster.threads -= 1;
+                self.call(roster, now);
+                return None;
             }
-            return self.take(roster, watching, now);
-        }
-    }
-
-    /// Takes the head of the line; if that leaves jobs without a watcher, calls one.
-    fn take(
-        self: &Arc<Self>,
-        mut roster: MutexGuard<'_, Roster>,
-        watching: bool,
-        now: Instant,
-    ) -> Option<(Job, Arc<Client>)> {
-        let Waiting { job, .. } = roster.waiting.pop_front()?;
-        let client = Arc::clone(&roster.client);
-        roster.running += 1;
-        roster.last_taken = now;
-        if watching {
-            roster.watcher = None;
-        }
-        if roster.watcher.is_none() && !roster.waiting.is_empty() {
-            self.call_watcher(roster);
-        }
-        Some((job, client))
-    }
-
-    /// Ends the calling thread.
-    fn leave<T>(self: &Arc<Self>, mut roster: MutexGuard<'_, Roster>, watching: bool) -> Option<T> {
-        roster.threads -= 1;
-        if watching {
-            roster.watcher = None;
-            if !roster.waiting.is_empty() {
-                self.call_watcher(roster);
+            match roster.patience(now) {
+                Some(Patience::For(time)) if !impatient && !roster.watched => {
+                    roster.watched = true;
+                    roster = wait(bell, roster, time);
+                    roster.watched = false;
+                }
+                None | Some(Patience::For(_)) if !impatient => roster = rest(bell, roster)?,
+                _ => match roster.dequeue(now) {
+                    Some(job) => {
+                        let client = Arc::clone(&roster.client);
+                        self.call(roster, now);
+                        return Some((job, client));
+                    }
+                    None => impatient = false,
+                },
             }
         }
-        None
     }
 }
 
-impl Roster {
-    fn crowd(&self, head: &Waiting) -> Crowd {
-        Crowd {
-            running: self.running,
-            max_threads: self.max_threads,
-            head_since: head.since,
-            last_taken: self.last_taken,
-        }
-    }
-
-    /// A group with a free place.
-    fn join_group(&mut self) -> Arc<Group> {
-        self.groups.retain(|group| group.strong_count() > 0);
-        let open = self.groups.iter().find(|group| group.strong_count() < Group::SIZE);
-        open.and_then(Weak::upgrade).unwrap_or_else(|| {
-            let group = Arc::new(Group::default());
-            self.groups.push(Arc::downgrade(&group));
-            group
-        })
-    }
-}
-
-/// Rests until called to be the watcher. `None` when nobody called within [`REST`] and the thread has
-/// been taken off the roster.
-fn rest<'a>(
-    mut roster: MutexGuard<'a, Roster>,
-    bell: &Arc<Bell>,
-    watching: bool,
-) -> Option<MutexGuard<'a, Roster>> {
-    if watching {
-        roster.watcher = None;
-    }
-    bell.called.store(false, Ordering::Relaxed);
-    roster.idle.push(Arc::clone(bell));
+/// Rests until called. `None` when nobody did within [`REST`], and the thread is off the roster.
+fn rest<'a>(bell: &Arc<Bell>, mut roster: MutexGuard<'a, Roster>) -> Option<MutexGuard<'a, Roster>> {
+    roster.rest(bell);
     let until = Instant::now() + REST;
-    loop {
+    while !bell.is_called() {
         let left = until.saturating_duration_since(Instant::now());
-        roster = wait(bell, roster, left);
-        if bell.called.load(Ordering::Relaxed) {
-            return Some(roster);
-        }
         if left.is_zero() {
-            roster.idle.retain(|idle| !Arc::ptr_eq(idle, bell));
-            roster.threads -= 1;
+            roster.dismiss(bell);
             return None;
         }
+        roster = wait(bell, roster, left);
     }
+    roster.arriving -= 1;
+    Some(roster)
 }
 
 /// Waits for the bell, or for `limit` to pass.
 fn wait<'a>(bell: &Bell, roster: MutexGuard<'a, Roster>, limit: Duration) -> MutexGuard<'a, Roster> {
-    let waited = bell.rung.wait_timeout(roster, limit);
-    waited.unwrap_or_else(PoisonError::into_inner).0
+    bell.rung.wait_timeout(roster, limit).unwrap_or_else(PoisonError::into_inner).0
 }

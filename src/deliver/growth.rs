@@ -2,20 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-/// This many threads work at once without further questions.
-const FREE: usize = 8;
+/// This many threads work at once without further questions, and are called at a time when more are needed.
+pub const FREE: usize = 8;
 
 /// When no job was taken for this long, the busy threads are taken to be stuck.
 const STALLED_AFTER: Duration = Duration::from_millis(2);
 
-/// A pool that is full and starts a job this often has threads enough: it is short of CPU, not of
-/// threads.
+/// A pool that is full and starts a job this often (25,000 a second) has threads enough.
 const PACE: Duration = Duration::from_micros(40);
 
 /// What the decision depends on.
 pub struct Crowd {
-    /// Threads that are making an attempt.
-    pub running: usize,
+    /// Threads that make an attempt, or are about to.
+    pub busy: usize,
     /// Most threads there may be.
     pub max_threads: usize,
     /// When the job at the head of the line was submitted.
@@ -24,20 +23,26 @@ pub struct Crowd {
     pub last_taken: Instant,
 }
 
+/// How long the job at the head of the line is left to the threads that are busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// That long; then it is time to look again.
+    For(Duration),
+    /// Another thread shall take it now.
+    Over,
+}
+
 impl Crowd {
-    /// How long the job at the head is left to the threads already running; `None` when it shall be
-    /// taken by a further one now.
-    ///
-    /// A receiver that answers in microseconds is served by few threads, as each of them is back for the
-    /// next job before this runs out. A receiver that hangs, or is far away, lets jobs wait, and then the
-    /// crowd grows by a thread as fast as threads can be started.
-    pub fn patience(&self, now: Instant) -> Option<Duration> {
-        if self.running < FREE {
-            return None;
+    /// A receiver that answers in microseconds is served by few threads, as one of them is back before
+    /// patience is over. A receiver that hangs, or is far away, lets jobs wait, and then the crowd grows as
+    /// fast as threads can be started.
+    pub fn patience(&self, now: Instant) -> Patience {
+        let stalled = remaining(self.last_taken, STALLED_AFTER, now);
+        let waited = remaining(self.head_since, self.longest_wait(), now);
+        match (stalled, waited) {
+            (Some(stalled), Some(waited)) if self.busy >= FREE => Patience::For(stalled.min(waited)),
+            _ => Patience::Over,
         }
-        let stalled = remaining(self.last_taken, STALLED_AFTER, now)?;
-        let waited = remaining(self.head_since, self.longest_wait(), now)?;
-        Some(stalled.min(waited))
     }
 
     /// In a full line every job waits about `max_threads` times the pace.
@@ -58,34 +63,33 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// What `patience` says 100 ms after an arbitrary start, with both instants given as milliseconds ago.
-    fn patience(running: usize, max_threads: usize, head_ms_ago: u32, taken_ms_ago: u32) -> Option<Duration> {
-        let start = Instant::now();
-        let now = start + 100 * MS;
+    /// `Crowd::patience` with both instants given as milliseconds ago.
+    fn patience(busy: usize, max_threads: usize, head_ms_ago: u32, taken_ms_ago: u32) -> Patience {
+        let now = Instant::now() + 1_000 * MS;
         let ago = |ms: u32| now - ms * MS;
-        Crowd { running, max_threads, head_since: ago(head_ms_ago), last_taken: ago(taken_ms_ago) }.patience(now)
+        Crowd { busy, max_threads, head_since: ago(head_ms_ago), last_taken: ago(taken_ms_ago) }.patience(now)
     }
 
     #[test]
     fn few_threads_start_at_once() {
-        assert_eq!(patience(FREE - 1, 256, 0, 0), None);
+        assert_eq!(patience(FREE - 1, 256, 0, 0), Patience::Over);
     }
 
     #[test]
     fn busy_threads_that_keep_taking_jobs_are_left_to_it() {
-        assert_eq!(patience(FREE, 256, 0, 0), Some(MS));
-        assert_eq!(patience(FREE, 256, 6, 0), Some(Duration::from_micros(400)));
+        assert_eq!(patience(FREE, 256, 0, 0), Patience::For(2 * MS));
+        assert_eq!(patience(FREE, 256, 10, 0), Patience::For(Duration::from_micros(240)));
     }
 
     #[test]
     fn job_that_waited_longer_than_a_full_line_takes_gets_a_thread() {
-        assert_eq!(patience(FREE, 256, 7, 0), None);
-        assert_eq!(patience(FREE, 1_000, 24, 0), Some(MS));
-        assert_eq!(patience(FREE, 1_000, 25, 0), None);
+        assert_eq!(patience(FREE, 256, 11, 0), Patience::Over);
+        assert_eq!(patience(FREE, 1_000, 39, 0), Patience::For(MS));
+        assert_eq!(patience(FREE, 1_000, 40, 0), Patience::Over);
     }
 
     #[test]
     fn job_gets_a_thread_when_nothing_moves() {
-        assert_eq!(patience(FREE, 256, 0, 1), None);
+        assert_eq!(patience(FREE, 256, 0, 2), Patience::Over);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! pool      what the main thread calls
-//! crew      the threads, and when there are more of them; growth holds the rule
+//! crew      the threads; roster is the state they share, growth says when there are more of them
 //! finished  the way back, with its eventfd
 //! attempt   one job made into one attempt; exchange is its HTTP part, capture reads the body,
 //!           failure says what an error means
@@ -28,6 +28,7 @@ mod limit;
 mod lookup;
 mod pool;
 mod resolver;
+mod roster;
 mod settings;
 mod socket;
 mod thread;
