@@ -75,19 +75,31 @@ mod tests {
     #[test]
     fn body_as_long_as_the_limit_is_not_truncated() {
         let response = capture(&b"12345"[..], Some(5), 5);
-        assert_eq!((response.body.as_slice(), response.truncated), (&b"12345"[..], false));
+        assert_eq!(
+            (response.body.as_slice(), response.truncated),
+            (&b"12345"[..], false)
+        );
     }
 
     #[test]
     fn longer_body_is_cut_and_read_to_its_end() {
-        let mut body = Endless { left: 10_000, given: 0 };
+        let mut body = Endless {
+            left: 10_000,
+            given: 0,
+        };
         let response = capture(&mut body, None, 100);
-        assert_eq!((response.body.len(), response.truncated, body.left), (100, true, 0));
+        assert_eq!(
+            (response.body.len(), response.truncated, body.left),
+            (100, true, 0)
+        );
     }
 
     #[test]
     fn endless_body_is_left_alone() {
-        let mut body = Endless { left: usize::MAX, given: 0 };
+        let mut body = Endless {
+            left: usize::MAX,
+            given: 0,
+        };
         let response = capture(&mut body, None, 100);
         assert_eq!((response.body.len(), response.truncated), (100, true));
         assert!(body.given <= 100 + MAX_DRAIN + 2 * CHUNK, "{}", body.given);
@@ -95,7 +107,10 @@ mod tests {
 
     #[test]
     fn body_announced_as_too_long_is_not_drained() {
-        let mut body = Endless { left: usize::MAX, given: 0 };
+        let mut body = Endless {
+            left: usize::MAX,
+            given: 0,
+        };
         let response = capture(&mut body, Some(2_000_000_000), 100);
         assert_eq!((response.body.len(), response.truncated), (100, true));
         assert!(body.given <= CHUNK, "{}", body.given);
@@ -111,7 +126,10 @@ mod tests {
     fn body_that_breaks_off_is_truncated() {
         let broken = io::Read::chain(&b"abc"[..], Broken);
         let response = capture(broken, None, 100);
-        assert_eq!((response.body.as_slice(), response.truncated), (&b"abc"[..], true));
+        assert_eq!(
+            (response.body.as_slice(), response.truncated),
+            (&b"abc"[..], true)
+        );
     }
 
     struct Broken;

@@ -70,7 +70,10 @@ impl Client {
         Agent::with_parts(
             self.config.clone(),
             Dialer::new(Arc::clone(&self.tls), Arc::clone(&self.sockets)),
-            Resolver::new(Arc::clone(&self.lookups), Arc::clone(&self.settings.address_rules)),
+            Resolver::new(
+                Arc::clone(&self.lookups),
+                Arc::clone(&self.settings.address_rules),
+            ),
         )
     }
 }

@@ -6,7 +6,7 @@
 //! submitting thread hardly ever wakes one, and yet no job waits behind threads that hang.
 //!
 //! Idle threads are called last in, first out. Under light load few threads and few connections are in
-//! use, and the rest end after [`REST`].
+//! use, and the rest end after a while.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,15 +19,14 @@ use super::roster::{Bell, Roster};
 use super::{Attempt, Job, attempt, thread};
 
 /// Enough for a TLS handshake in a debug build; only what is touched takes memory.
-const STACK_BYTES: usize = 32 * 1024;
-
-/// A thread that has nothing to do for this long ends.
-const REST: Duration = Duration::from_secs(30);
+const STACK_BYTES: usize = 256 * 1024;
 
 /// The threads, their line of jobs, and where their results go.
 pub struct Crew {
     roster: Mutex<Roster>,
     finished: Finished,
+    /// A thread that has nothing to do for this long ends.
+    rest: Duration,
 }
 
 /// How a thread comes to look for a job.
@@ -38,8 +37,16 @@ enum Coming {
 }
 
 impl Crew {
-    pub fn new(client: Client) -> io::Result<Arc<Crew>> {
-        Ok(Arc::new(Crew { roster: Mutex::new(Roster::new(client)), finished: Finished::new()? }))
+    /// A crew without threads; each ends after `rest` without work.
+    ///
+    /// # Errors
+    /// The process is out of file descriptors.
+    pub fn new(client: Client, rest: Duration) -> io::Result<Arc<Crew>> {
+        Ok(Arc::new(Crew {
+            roster: Mutex::new(Roster::new(client)),
+            finished: Finished::new()?,
+            rest,
+        }))
     }
 
     pub fn finished(&self) -> &Finished {
@@ -114,7 +121,8 @@ impl Crew {
         roster.arriving -= 1;
         if roster.threads == 0 {
             for job in roster.clear() {
-                self.finished.push(Attempt::fault(&job, format!("could not start a thread: {error}")));
+                self.finished
+                    .push(Attempt::fault(&job, format!("could not start a thread: {error}")));
             }
         }
     }
@@ -132,11 +140,16 @@ impl Crew {
     /// Waits for a job. `None` when the thread shall end.
     fn next(self: &Arc<Self>, bell: &Arc<Bell>, coming: Coming) -> Option<(Job, Arc<Client>)> {
         let mut roster = self.roster();
-        let mut impatient = coming == Coming::Back;
-        match coming {
-            Coming::Called => roster.arriving -= 1,
-            Coming::Back => roster.running -= 1,
-        }
+        let mut take_any = match coming {
+            Coming::Called => {
+                roster.arriving -= 1;
+                false
+            }
+            Coming::Back => {
+                roster.running -= 1;
+                true
+            }
+        };
         loop {
             let now = Instant::now();
             if roster.closing || roster.is_crowded() {
@@ -144,43 +157,60 @@ impl Crew {
                 self.call(roster, now);
                 return None;
             }
-            match roster.patience(now) {
-                Some(Patience::For(time)) if !impatient && !roster.watched => {
-                    roster.watched = true;
-                    roster = wait(bell, roster, time);
-                    roster.watched = false;
-                }
-                None | Some(Patience::For(_)) if !impatient => roster = rest(bell, roster)?,
-                _ => match roster.dequeue(now) {
-                    Some(job) => {
-                        let client = Arc::clone(&roster.client);
-                        self.call(roster, now);
-                        return Some((job, client));
-                    }
-                    None => impatient = false,
-                },
-            }
+            roster = match roster.patience(now) {
+                Some(Patience::For(time)) if !take_any && !roster.watched => watch(bell, roster, time),
+                Some(Patience::For(_)) if !take_any => self.rest(bell, roster)?,
+                Some(_) => return self.take(roster, now),
+                None => self.rest(bell, roster)?,
+            };
+            take_any = false;
         }
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        mut roster: MutexGuard<'_, Roster>,
+        now: Instant,
+    ) -> Option<(Job, Arc<Client>)> {
+        let job = roster.dequeue(now)?;
+        let client = Arc::clone(&roster.client);
+        self.call(roster, now);
+        Some((job, client))
+    }
+
+    /// Rests until called. `None` when nobody did in time, and the thread is off the roster.
+    fn rest<'a>(
+        &self,
+        bell: &Arc<Bell>,
+        mut roster: MutexGuard<'a, Roster>,
+    ) -> Option<MutexGuard<'a, Roster>> {
+        roster.rest(bell);
+        let until = Instant::now() + self.rest;
+        while !bell.is_called() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                roster.dismiss(bell);
+                return None;
+            }
+            roster = wait(bell, roster, left);
+        }
+        roster.arriving -= 1;
+        Some(roster)
     }
 }
 
-/// Rests until called. `None` when nobody did within [`REST`], and the thread is off the roster.
-fn rest<'a>(bell: &Arc<Bell>, mut roster: MutexGuard<'a, Roster>) -> Option<MutexGuard<'a, Roster>> {
-    roster.rest(bell);
-    let until = Instant::now() + REST;
-    while !bell.is_called() {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            roster.dismiss(bell);
-            return None;
-        }
-        roster = wait(bell, roster, left);
-    }
-    roster.arriving -= 1;
-    Some(roster)
+/// Looks after the line for `time`.
+fn watch<'a>(bell: &Bell, mut roster: MutexGuard<'a, Roster>, time: Duration) -> MutexGuard<'a, Roster> {
+    roster.watched = true;
+    roster = wait(bell, roster, time);
+    roster.watched = false;
+    roster
 }
 
 /// Waits for the bell, or for `limit` to pass.
 fn wait<'a>(bell: &Bell, roster: MutexGuard<'a, Roster>, limit: Duration) -> MutexGuard<'a, Roster> {
-    bell.rung.wait_timeout(roster, limit).unwrap_or_else(PoisonError::into_inner).0
+    bell.rung
+        .wait_timeout(roster, limit)
+        .unwrap_or_else(PoisonError::into_inner)
+        .0
 }

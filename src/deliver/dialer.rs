@@ -32,7 +32,11 @@ impl Dialer {
 
     /// A socket to the first address that takes one. Each gets an equal share of the time that is left.
     fn connect(&self, addresses: &[SocketAddr], limit: &Limit) -> Result<Socket, Error> {
-        let mut last = Failure::Unreachable { cause: Unreachable::Connect, detail: "no address".to_owned() }.into();
+        let mut last = Failure::Unreachable {
+            cause: Unreachable::Connect,
+            detail: "no address".to_owned(),
+        }
+        .into();
         for (index, address) in addresses.iter().enumerate() {
             let shares = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
             let deadline = Instant::now() + limit.left() / shares;
@@ -53,7 +57,10 @@ impl Connector for Dialer {
         let socket = self.connect(&details.addrs, &limit)?;
         let stream = if details.needs_tls() {
             let host = details.uri.host().unwrap_or_default();
-            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            let host = host
+                .strip_prefix('[')
+                .and_then(|host| host.strip_suffix(']'))
+                .unwrap_or(host);
             Stream::Tls(Box::new(self.tls.handshake(socket, host, &limit)?))
         } else {
             Stream::Plain(socket)
@@ -73,5 +80,9 @@ fn refused(address: &SocketAddr, error: &io::Error, limit: &Limit) -> Error {
         return limit.ran_out(Unreachable::Connect, &format!("connecting to {address}"));
     }
     let detail = format!("could not connect to {address}: {}", io_detail(error));
-    Failure::Unreachable { cause: Unreachable::Connect, detail }.into()
+    Failure::Unreachable {
+        cause: Unreachable::Connect,
+        detail,
+    }
+    .into()
 }

@@ -23,7 +23,9 @@ pub fn exchange(agent: &Agent, capture_limit: usize, job: &Job, now: Timestamp) 
         // The receiver closed a kept connection, most likely before it saw the request. If it did see
         // it, the message arrives twice, as after any other lost answer; promise 4 allows that, and a
         // receiver that restarts would otherwise cost every queue an attempt.
-        Err(Cause::Http(error)) if failure::is_stale(&error) => send(agent, job, now, deadline, Connections::Fresh),
+        Err(Cause::Http(error)) if failure::is_stale(&error) => {
+            send(agent, job, now, deadline, Connections::Fresh)
+        }
         sent => sent,
     };
     match sent {
@@ -83,14 +85,25 @@ fn run(
     agent.run(request.build())
 }
 
-fn accept(queue: &Queue, answer: http::Response<Body>, capture_limit: usize, now: Timestamp) -> (Outcome, Response) {
+fn accept(
+    queue: &Queue,
+    answer: http::Response<Body>,
+    capture_limit: usize,
+    now: Timestamp,
+) -> (Outcome, Response) {
     let (header, body) = answer.into_parts();
     let status = header.status.as_u16();
     let outcome = if queue.accepted.contains(status) {
         Outcome::Accepted { status }
     } else {
-        let value = header.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        Outcome::Refused { status, retry_after: value.and_then(|value| retry_after::parse(value, now)) }
+        let value = header
+            .headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
+        Outcome::Refused {
+            status,
+            retry_after: value.and_then(|value| retry_after::parse(value, now)),
+        }
     };
     let length = body.content_length();
     (outcome, capture(body.into_reader(), length, capture_limit))

@@ -49,15 +49,19 @@ pub fn outcome(error: &Error, timeout: Duration) -> Outcome {
     }
     match error {
         Error::Timeout(_) => Outcome::TimedOut { after: timeout },
-        Error::Io(error) => Outcome::ConnectionLost { detail: io_detail(error) },
-        Error::Protocol(error) => {
-            Outcome::ConnectionLost { detail: format!("answer is not valid HTTP: {error}") }
-        }
-        Error::LargeResponseHeader(_, limit) => {
-            Outcome::ConnectionLost { detail: format!("header of the answer is longer than {limit} bytes") }
-        }
+        Error::Io(error) => Outcome::ConnectionLost {
+            detail: io_detail(error),
+        },
+        Error::Protocol(error) => Outcome::ConnectionLost {
+            detail: format!("answer is not valid HTTP: {error}"),
+        },
+        Error::LargeResponseHeader(_, limit) => Outcome::ConnectionLost {
+            detail: format!("header of the answer is longer than {limit} bytes"),
+        },
         // Nothing below makes these of a request that `domain::request` built.
-        other => Outcome::Fault { detail: other.to_string() },
+        other => Outcome::Fault {
+            detail: other.to_string(),
+        },
     }
 }
 

@@ -29,7 +29,10 @@ impl Finished {
     /// The process is out of file descriptors.
     pub fn new() -> io::Result<Finished> {
         let event = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Finished { shelf: Mutex::default(), event })
+        Ok(Finished {
+            shelf: Mutex::default(),
+            event,
+        })
     }
 
     /// Readable when there are attempts to take.

@@ -54,7 +54,8 @@ impl Crowd {
 
 /// What is left at `now` of the `span` that began at `start`; `None` when it is over.
 fn remaining(start: Instant, span: Duration, now: Instant) -> Option<Duration> {
-    span.checked_sub(now.saturating_duration_since(start)).filter(|left| !left.is_zero())
+    span.checked_sub(now.saturating_duration_since(start))
+        .filter(|left| !left.is_zero())
 }
 
 #[cfg(test)]
@@ -67,7 +68,13 @@ mod tests {
     fn patience(busy: usize, max_threads: usize, head_ms_ago: u32, taken_ms_ago: u32) -> Patience {
         let now = Instant::now() + 1_000 * MS;
         let ago = |ms: u32| now - ms * MS;
-        Crowd { busy, max_threads, head_since: ago(head_ms_ago), last_taken: ago(taken_ms_ago) }.patience(now)
+        Crowd {
+            busy,
+            max_threads,
+            head_since: ago(head_ms_ago),
+            last_taken: ago(taken_ms_ago),
+        }
+        .patience(now)
     }
 
     #[test]
@@ -78,7 +85,10 @@ mod tests {
     #[test]
     fn busy_threads_that_keep_taking_jobs_are_left_to_it() {
         assert_eq!(patience(FREE, 256, 0, 0), Patience::For(2 * MS));
-        assert_eq!(patience(FREE, 256, 10, 0), Patience::For(Duration::from_micros(240)));
+        assert_eq!(
+            patience(FREE, 256, 10, 0),
+            Patience::For(Duration::from_micros(240))
+        );
     }
 
     #[test]

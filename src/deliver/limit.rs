@@ -21,7 +21,11 @@ pub struct Limit {
 impl Limit {
     /// Begins now: what is left of the attempt's `timeout`, and at most `bound`.
     pub fn new(timeout: NextTimeout, bound: Duration) -> Limit {
-        Limit { deadline: Instant::now() + bound.min(*timeout.after), timeout, bound }
+        Limit {
+            deadline: Instant::now() + bound.min(*timeout.after),
+            timeout,
+            bound,
+        }
     }
 
     pub fn deadline(&self) -> Instant {

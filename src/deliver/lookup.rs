@@ -6,14 +6,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::thread;
 
-/// Most lookups at once. One that hangs holds up at most this many others like it.
-const MAX_THREADS: usize = 8;
+/// Most lookups at once. As long as fewer than this many hang, no other name waits.
+const MAX_THREADS: usize = 16;
 
 /// The C library keeps packets and whole files on the stack.
 const STACK_BYTES: usize = 512 * 1024;
@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_secs(10);
 /// How long addresses are used without asking again.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// How long addresses are used while a new lookup is under way, or fails.
+/// How long addresses are used while a new lookup is under way, and after one failed.
 const USABLE: Duration = Duration::from_secs(120);
 
 /// How long a name that was not found is not asked for again.
@@ -33,6 +33,7 @@ const NOT_FOUND_FRESH: Duration = Duration::from_secs(5);
 /// Names kept, at most.
 const MAX_NAMES: usize = 10_000;
 
+/// The addresses of a name, in the order in which to try them, or why there are none.
 type Answer = Result<Arc<[IpAddr]>, String>;
 
 /// Why there is no address.
@@ -45,8 +46,8 @@ pub enum Miss {
 }
 
 /// The names that are known and those that are being looked up.
-#[derive(Default)]
 pub struct Lookups {
+    ask: Box<dyn Fn(&str) -> Answer + Send + Sync>,
     book: Mutex<Book>,
     work: Condvar,
 }
@@ -65,26 +66,46 @@ struct Known {
     since: Instant,
 }
 
-/// One lookup and those who wait for it.
+/// One lookup; those who wait for it hold it too.
 #[derive(Default)]
 struct Flight {
+    /// Whether it is for the time to come, so that nobody needs to wait for it.
+    refresh: bool,
     answer: OnceLock<Answer>,
     landed: Condvar,
 }
 
+impl Default for Lookups {
+    /// Asks the system.
+    fn default() -> Lookups {
+        Lookups::new(ask)
+    }
+}
+
 impl Lookups {
+    fn new(ask: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Lookups {
+        Lookups {
+            ask: Box::new(ask),
+            book: Mutex::default(),
+            work: Condvar::new(),
+        }
+    }
+
     /// The addresses of `host`, from memory or, by `deadline`, from the system.
     pub fn find(self: &Arc<Self>, host: &str, deadline: Instant) -> Result<Arc<[IpAddr]>, Miss> {
         let mut book = self.book();
-        let old = match book.known.get(host) {
-            Some(known) if known.is_fresh() => return known.answer.clone().map_err(Miss::NotFound),
-            Some(known) if known.is_usable() => known.answer.as_ref().ok().map(Arc::clone),
-            _ => None,
+        let known = book
+            .known
+            .get(host)
+            .map(|known| (known.answer.clone(), known.age(Instant::now())));
+        let flight = match known {
+            Some((answer, Age::Fresh)) => return answer.map_err(Miss::NotFound),
+            Some((Ok(addresses), Age::Usable)) => {
+                self.join(&mut book, host, true);
+                return Ok(addresses);
+            }
+            _ => self.join(&mut book, host, false),
         };
-        let flight = self.join(&mut book, host);
-        if let Some(addresses) = old {
-            return Ok(addresses);
-        }
         loop {
             if let Some(answer) = flight.answer.get() {
                 return answer.clone().map_err(Miss::NotFound);
@@ -93,7 +114,11 @@ impl Lookups {
             if left.is_zero() {
                 return Err(Miss::TooSlow);
             }
-            book = flight.landed.wait_timeout(book, left).unwrap_or_else(PoisonError::into_inner).0;
+            book = flight
+                .landed
+                .wait_timeout(book, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -102,11 +127,14 @@ impl Lookups {
     }
 
     /// The lookup of `host` that is under way, or a new one.
-    fn join(self: &Arc<Self>, book: &mut Book, host: &str) -> Arc<Flight> {
+    fn join(self: &Arc<Self>, book: &mut Book, host: &str, refresh: bool) -> Arc<Flight> {
         if let Some(flight) = book.under_way.get(host) {
             return Arc::clone(flight);
         }
-        let flight = Arc::new(Flight::default());
+        let flight = Arc::new(Flight {
+            refresh,
+            ..Flight::default()
+        });
         book.under_way.insert(host.to_owned(), Arc::clone(&flight));
         book.waiting.push_back(host.to_owned());
         if book.idle > 0 {
@@ -135,15 +163,19 @@ impl Lookups {
     fn work(&self) {
         let mut book = self.book();
         loop {
-            if let Some(host) = book.waiting.pop_front() {
+            if let Some(host) = book.next() {
                 drop(book);
-                let answer = catch_unwind(|| ask(&host)).unwrap_or_else(|_| Err("lookup failed".to_owned()));
+                let caught = catch_unwind(AssertUnwindSafe(|| (self.ask)(&host)));
+                let answer = caught.unwrap_or_else(|_| Err("panic while resolving".to_owned()));
                 book = self.book();
                 book.land(&host, answer);
                 continue;
             }
             book.idle += 1;
-            let (guard, waited) = self.work.wait_timeout(book, REST).unwrap_or_else(PoisonError::into_inner);
+            let (guard, waited) = self
+                .work
+                .wait_timeout(book, REST)
+                .unwrap_or_else(PoisonError::into_inner);
             book = guard;
             book.idle -= 1;
             if waited.timed_out() && book.waiting.is_empty() {
@@ -155,31 +187,60 @@ impl Lookups {
 }
 
 impl Book {
-    /// Keeps an answer and hands it to those who wait for it. Known addresses outlive a failed lookup.
+    /// The next name to ask for. Names that nobody waits for any more are dropped.
+    fn next(&mut self) -> Option<String> {
+        while let Some(host) = self.waiting.pop_front() {
+            match self.under_way.get(&host) {
+                Some(flight) if flight.refresh || Arc::strong_count(flight) > 1 => return Some(host),
+                _ => self.under_way.remove(&host),
+            };
+        }
+        None
+    }
+
+    /// Keeps an answer and hands it to those who wait for it. A failed lookup does not take away
+    /// addresses that can still be used.
     fn land(&mut self, host: &str, answer: Answer) {
         if let Some(flight) = self.under_way.remove(host) {
             let _ = flight.answer.set(answer.clone());
             flight.landed.notify_all();
         }
-        if answer.is_err() && self.known.get(host).is_some_and(Known::is_usable) {
+        let now = Instant::now();
+        let known = self.known.get(host);
+        if answer.is_err() && known.is_some_and(|known| known.answer.is_ok() && known.age(now) != Age::Old) {
             return;
         }
         if self.known.len() >= MAX_NAMES {
-            self.known.retain(|_, known| known.is_fresh());
+            self.known.retain(|_, known| known.age(now) == Age::Fresh);
         }
         if self.known.len() < MAX_NAMES {
-            self.known.insert(host.to_owned(), Known { answer, since: Instant::now() });
+            self.known.insert(host.to_owned(), Known { answer, since: now });
         }
     }
 }
 
-impl Known {
-    fn is_fresh(&self) -> bool {
-        self.since.elapsed() < if self.answer.is_ok() { FRESH } else { NOT_FOUND_FRESH }
-    }
+/// How far an answer can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    Fresh,
+    /// Until there is a newer one.
+    Usable,
+    Old,
+}
 
-    fn is_usable(&self) -> bool {
-        self.answer.is_ok() && self.since.elapsed() < USABLE
+impl Known {
+    fn age(&self, now: Instant) -> Age {
+        let age = now.saturating_duration_since(self.since);
+        let (fresh, usable) = if self.answer.is_ok() {
+            (FRESH, USABLE)
+        } else {
+            (NOT_FOUND_FRESH, NOT_FOUND_FRESH)
+        };
+        match age {
+            age if age < fresh => Age::Fresh,
+            age if age < usable => Age::Usable,
+            _ => Age::Old,
+        }
     }
 }
 
@@ -189,7 +250,13 @@ fn ask(host: &str) -> Answer {
         Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
         Err(error) => {
             let text = error.to_string();
-            Err(text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned())
+            Err(text
+                .strip_prefix("failed to lookup address information: ")
+                .unwrap_or(&text)
+                .to_owned())
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,15 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client::Client;
 use super::crew::Crew;
 use super::settings::Settings;
 use super::{Attempt, Job};
+
+/// A thread that has nothing to do for this long ends, so that a burst does not hold its memory for good.
+const REST: Duration = Duration::from_secs(30);
 
 /// The I/O threads. Made once by the leader; dropping it lets the threads end in their own time, without
 /// waiting for those that are on the wire.
@@ -21,7 +25,9 @@ impl Pool {
     /// # Errors
     /// The process is out of file descriptors.
     pub fn start(settings: Settings) -> io::Result<Pool> {
-        Ok(Pool { crew: Crew::new(Client::new(settings))? })
+        Ok(Pool {
+            crew: Crew::new(Client::new(settings), REST)?,
+        })
     }
 
     /// An eventfd that is readable while finished attempts wait to be taken; belongs to the pool.

@@ -39,16 +39,22 @@ impl Resolver {
         if let Some(address) = literal(host) {
             return Ok(Arc::new([address]));
         }
-        self.lookups.find(host, limit.deadline()).map_err(|miss| match miss {
-            Miss::NotFound(why) => dns(format!("could not resolve host \"{host}\": {why}")),
-            Miss::TooSlow => limit.ran_out(Unreachable::Dns, &format!("resolving host \"{host}\"")),
-        })
+        self.lookups
+            .find(host, limit.deadline())
+            .map_err(|miss| match miss {
+                Miss::NotFound(why) => dns(format!("could not resolve host \"{host}\": {why}")),
+                Miss::TooSlow => limit.ran_out(Unreachable::Dns, &format!("resolving host \"{host}\"")),
+            })
     }
 }
 
 impl UreqResolver for Resolver {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let scheme = if uri.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
+        let scheme = if uri.scheme_str() == Some("https") {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
         let port = uri.port_u16().unwrap_or(scheme.default_port());
         let limit = Limit::new(timeout, LOOKUP_BOUND);
         let found = self.addresses(uri.host().unwrap_or_default(), &limit)?;
@@ -65,7 +71,11 @@ impl UreqResolver for Resolver {
         }
         match denied {
             _ if !resolved.is_empty() => Ok(resolved),
-            Some(why) => Err(Failure::Unreachable { cause: Unreachable::Blocked, detail: why.to_string() }.into()),
+            Some(why) => Err(Failure::Unreachable {
+                cause: Unreachable::Blocked,
+                detail: why.to_string(),
+            }
+            .into()),
             None => Err(dns("host has no address".to_owned())),
         }
     }
@@ -79,10 +89,17 @@ impl fmt::Debug for Resolver {
 
 /// The address, if the host of a URL is one; IPv6 stands in brackets there.
 fn literal(host: &str) -> Option<IpAddr> {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     bare.parse().ok()
 }
 
 fn dns(detail: String) -> Error {
-    Failure::Unreachable { cause: Unreachable::Dns, detail }.into()
+    Failure::Unreachable {
+        cause: Unreachable::Dns,
+        detail,
+    }
+    .into()
 }

@@ -141,7 +141,10 @@ impl Roster {
             bell.called.store(true, Ordering::Relaxed);
         }
         self.arriving += idle.len();
-        Calls { idle, recruits: Vec::new() }
+        Calls {
+            idle,
+            recruits: Vec::new(),
+        }
     }
 
     /// Makes the calling thread idle.
@@ -159,7 +162,10 @@ impl Roster {
     /// A group with a free place.
     fn join_group(&mut self) -> Arc<Group> {
         self.groups.retain(|group| group.strong_count() > 0);
-        let open = self.groups.iter().find(|group| group.strong_count() < Group::SIZE);
+        let open = self
+            .groups
+            .iter()
+            .find(|group| group.strong_count() < Group::SIZE);
         open.and_then(Weak::upgrade).unwrap_or_else(|| {
             let group = Arc::new(Group::default());
             self.groups.push(Arc::downgrade(&group));

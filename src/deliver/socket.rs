@@ -30,11 +30,18 @@ impl Sockets {
     /// For `max_threads` attempts at once, as far as the process' limit on descriptors lets them.
     pub fn new(max_threads: usize) -> Sockets {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Sockets::within(usize::try_from(limit).unwrap_or(usize::MAX), max_threads)
+    }
+
+    fn within(limit: usize, max_threads: usize) -> Sockets {
         let most = limit.saturating_sub(RESERVE).max(limit / 2);
-        // As many again may be idle, as long as that takes no descriptor from an attempt.
+        // As many as are busy may be idle, as long as that takes no descriptor from an attempt.
         let most_kept = most.min(max_threads.saturating_mul(2));
-        Sockets { open: AtomicUsize::new(0), most, most_kept }
+        Sockets {
+            open: AtomicUsize::new(0),
+            most,
+            most_kept,
+        }
     }
 
     /// Most sockets at once.
@@ -68,7 +75,13 @@ impl Socket {
         stream.set_nodelay(true)?;
         sockets.open.fetch_add(1, Ordering::Relaxed);
         let unset = Duration::ZERO;
-        Ok(Socket { stream, deadline, read_timeout: unset, write_timeout: unset, sockets })
+        Ok(Socket {
+            stream,
+            deadline,
+            read_timeout: unset,
+            write_timeout: unset,
+            sockets,
+        })
     }
 
     /// Reads and writes from now on end by `deadline`, or up to [`GRAIN`] later.
@@ -129,5 +142,43 @@ impl Drop for Socket {
 
 /// A blocking socket says "would block" when its timeout passes.
 fn timed_out(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
+    if error.kind() == io::ErrorKind::WouldBlock {
+        io::ErrorKind::TimedOut.into()
+    } else {
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn sockets_leave_descriptors_to_postgres() {
+        let budget = |limit, max_threads| {
+            let sockets = Sockets::within(limit, max_threads);
+            (sockets.most, sockets.most_kept)
+        };
+        assert_eq!(budget(65_536, 256), (65_280, 512));
+        assert_eq!(budget(1_024, 256), (768, 512));
+        assert_eq!(budget(1_024, 1_000), (768, 768));
+        assert_eq!(budget(100, 256), (50, 50));
+    }
+
+    #[test]
+    fn connection_is_not_kept_when_descriptors_run_short() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let sockets = Arc::new(Sockets::within(2, 1));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let connect = || Socket::connect(&address, deadline, Arc::clone(&sockets)).expect("a connection");
+        let first = connect();
+        assert!(first.is_quiet());
+        let second = connect();
+        assert!(!first.is_quiet() && !second.is_quiet());
+        drop(second);
+        assert!(first.is_quiet());
+    }
 }

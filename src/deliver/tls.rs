@@ -29,7 +29,10 @@ pub struct Tls {
 impl Tls {
     /// Trusts the certificate authorities in `ca_file`, or those of the operating system without it.
     pub fn new(ca_file: Option<PathBuf>) -> Tls {
-        Tls { ca_file, config: Mutex::new(None) }
+        Tls {
+            ca_file,
+            config: Mutex::new(None),
+        }
     }
 
     /// Speaks TLS over `socket` to the server called `host`, a name or an address without brackets.
@@ -37,16 +40,21 @@ impl Tls {
     /// # Errors
     /// [`Unreachable::Tls`], or a time-out.
     pub fn handshake(&self, mut socket: Socket, host: &str, limit: &Limit) -> Result<TlsStream, Error> {
-        let name = ServerName::try_from(host).map_err(|_| failed("host name cannot be verified"))?.to_owned();
+        let name = ServerName::try_from(host)
+            .map_err(|_| failed("host name cannot be verified"))?
+            .to_owned();
         let config = self.config().map_err(failed)?;
-        let mut connection = ClientConnection::new(config, name).map_err(|error| failed(error.to_string()))?;
+        let mut connection =
+            ClientConnection::new(config, name).map_err(|error| failed(error.to_string()))?;
         socket.set_deadline(limit.deadline());
         while connection.is_handshaking() {
-            connection.complete_io(&mut socket).map_err(|error| match error.kind() {
-                io::ErrorKind::TimedOut => limit.ran_out(Unreachable::Tls, "TLS handshake"),
-                io::ErrorKind::UnexpectedEof => failed("TLS handshake failed: connection closed"),
-                _ => failed(format!("TLS handshake failed: {}", io_detail(&error))),
-            })?;
+            connection
+                .complete_io(&mut socket)
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::TimedOut => limit.ran_out(Unreachable::Tls, "TLS handshake"),
+                    io::ErrorKind::UnexpectedEof => failed("TLS handshake failed: connection closed"),
+                    _ => failed(format!("TLS handshake failed: {}", io_detail(&error))),
+                })?;
         }
         Ok(StreamOwned::new(connection, socket))
     }
@@ -61,7 +69,9 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
-        let made = builder.with_root_certificates(roots(self.ca_file.as_deref())?).with_no_client_auth();
+        let made = builder
+            .with_root_certificates(roots(self.ca_file.as_deref())?)
+            .with_no_client_auth();
         Ok(Arc::clone(config.insert(Arc::new(made))))
     }
 }
@@ -82,5 +92,9 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
 }
 
 fn failed(detail: impl Into<String>) -> Error {
-    Failure::Unreachable { cause: Unreachable::Tls, detail: detail.into() }.into()
+    Failure::Unreachable {
+        cause: Unreachable::Tls,
+        detail: detail.into(),
+    }
+    .into()
 }

@@ -17,7 +17,7 @@ mod probation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::outcome::Outcome;
@@ -98,8 +98,8 @@ pub struct Scheduler {
     /// Queues with more due rows than they were granted, in the order of their turns.
     turns: VecDeque<QueueId>,
     in_flight: HashMap<MessageId, Flight>,
-    /// Queues that were noted but are not loaded.
-    unknown: BTreeSet<QueueId>,
+    /// Queues that were noted but are not loaded, and whether that was told.
+    unknown: BTreeMap<QueueId, bool>,
     slots: usize,
     probation: Probation,
 }
@@ -114,7 +114,7 @@ impl Scheduler {
             waiting: BTreeSet::new(),
             turns: VecDeque::new(),
             in_flight: HashMap::new(),
-            unknown: BTreeSet::new(),
+            unknown: BTreeMap::new(),
             slots,
             probation: Probation::new(unclean_start),
         }
@@ -132,7 +132,7 @@ impl Scheduler {
             Some(lane) => lane.queue = queue,
             None => {
                 self.lanes.insert(id, Lane::new(queue));
-                if self.unknown.remove(&id) {
+                if self.unknown.remove(&id).is_some() {
                     self.note_due(id, Timestamp::MIN);
                 }
             }
@@ -156,14 +156,20 @@ impl Scheduler {
                 }
             }
             None => {
-                self.unknown.insert(id);
+                self.unknown.entry(id).or_insert(false);
             }
         }
     }
 
     /// Queues that were noted but are not loaded, each told once.
     pub fn take_unknown(&mut self) -> Vec<QueueId> {
-        std::mem::take(&mut self.unknown).into_iter().collect()
+        let untold = self.unknown.iter_mut().filter(|(_, told)| !**told);
+        untold
+            .map(|(id, told)| {
+                *told = true;
+                *id
+            })
+            .collect()
     }
 
     /// Which rows to read now. Every fetch must be answered by [`Scheduler::admit`].

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::receiver::Receiver;
 use super::{eventually, finished, job, pool, queue, settings};
+use crate::deliver::client::Client;
+use crate::deliver::crew::Crew;
 use crate::deliver::{Pool, Settings};
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::Queue;
@@ -14,14 +16,24 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 #[test]
 fn hanging_receiver_gets_every_thread_and_no_more() {
     let receiver = Receiver::new(|peer| peer.hang());
-    let pool = Pool::start(Settings { max_threads: 100, ..settings() }).expect("a pool");
-    let hanging = Arc::new(Queue { timeout: Duration::from_secs(2), ..queue(&receiver.url()) });
+    let pool = Pool::start(Settings {
+        max_threads: 100,
+        ..settings()
+    })
+    .expect("a pool");
+    let hanging = Arc::new(Queue {
+        timeout: Duration::from_secs(2),
+        ..queue(&receiver.url())
+    });
     for id in 0..300 {
         pool.submit(job(&hanging, id));
     }
     eventually("all threads busy", || pool.threads() == 100);
     let attempts = finished(&pool, 300);
-    assert!(attempts.iter().all(|attempt| attempt.outcome == Outcome::TimedOut { after: hanging.timeout }));
+    assert!(attempts.iter().all(|attempt| attempt.outcome
+        == Outcome::TimedOut {
+            after: hanging.timeout
+        }));
     assert_eq!(pool.threads(), 100);
 }
 
@@ -38,7 +50,11 @@ fn hanging_receiver_does_not_hold_up_another() {
         pool.submit(job(&fast, id));
     }
     let attempts = finished(&pool, 100);
-    assert!(attempts.iter().all(|attempt| attempt.outcome == Outcome::Accepted { status: 200 }));
+    assert!(
+        attempts
+            .iter()
+            .all(|attempt| attempt.outcome == Outcome::Accepted { status: 200 })
+    );
     assert!(started.elapsed() < slow.timeout / 2, "{:?}", started.elapsed());
 }
 
@@ -83,7 +99,10 @@ fn smaller_pool_sheds_threads() {
         pool.submit(job(&queue, id));
     }
     finished(&pool, 200);
-    pool.reconfigure(Settings { max_threads: 1, ..settings() });
+    pool.reconfigure(Settings {
+        max_threads: 1,
+        ..settings()
+    });
     for id in 0..200 {
         pool.submit(job(&queue, id));
         finished(&pool, 1);
@@ -95,7 +114,10 @@ fn smaller_pool_sheds_threads() {
 fn io_threads_block_every_signal() {
     let receiver = Receiver::new(|peer| peer.hang());
     let pool = pool();
-    let hanging = Arc::new(Queue { timeout: Duration::from_secs(1), ..queue(&receiver.url()) });
+    let hanging = Arc::new(Queue {
+        timeout: Duration::from_secs(1),
+        ..queue(&receiver.url())
+    });
     for id in 0..20 {
         pool.submit(job(&hanging, id));
     }
@@ -108,8 +130,29 @@ fn io_threads_block_every_signal() {
         .collect();
     assert!(blocked.len() >= 20);
     // All 64 but KILL and STOP, and the two that the C library keeps for itself.
-    assert!(blocked.iter().all(|mask| mask == "fffffffe7ffbfeff" || mask == "fffffffe3ffbfeff"), "{blocked:?}");
+    assert!(
+        blocked
+            .iter()
+            .all(|mask| mask == "fffffffe7ffbfeff" || mask == "fffffffe3ffbfeff"),
+        "{blocked:?}"
+    );
     finished(&pool, 20);
+}
+
+#[test]
+fn idle_threads_end_and_new_ones_start() {
+    let receiver = Receiver::answering(OK);
+    let crew = Crew::new(Client::new(settings()), Duration::from_millis(20)).expect("a crew");
+    let queue = Arc::new(queue(&receiver.url()));
+    for round in 0..3 {
+        for id in 0..8 {
+            crew.submit(job(&queue, id));
+        }
+        let mut attempts = Vec::new();
+        eventually("all threads gone", || crew.threads() == 0);
+        crew.finished().take(&mut attempts);
+        assert_eq!(attempts.len(), 8, "round {round}");
+    }
 }
 
 #[test]

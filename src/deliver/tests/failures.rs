@@ -28,7 +28,10 @@ fn lost(outcome: &Outcome) -> &str {
 
 /// A port that nobody listens on.
 fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port")
+        .port()
 }
 
 #[test]
@@ -36,7 +39,10 @@ fn closed_port_is_unreachable() {
     let port = closed_port();
     let attempt = attempt(queue(&format!("http://127.0.0.1:{port}/")));
     let detail = format!("could not connect to 127.0.0.1:{port}: Connection refused");
-    assert_eq!(unreachable(&attempt.outcome), (Unreachable::Connect, detail.as_str()));
+    assert_eq!(
+        unreachable(&attempt.outcome),
+        (Unreachable::Connect, detail.as_str())
+    );
 }
 
 #[test]
@@ -44,7 +50,10 @@ fn unknown_name_is_unreachable() {
     let attempt = attempt(queue("http://no-such-host.invalid/"));
     let (cause, detail) = unreachable(&attempt.outcome);
     assert_eq!(cause, Unreachable::Dns);
-    assert!(detail.starts_with("could not resolve host \"no-such-host.invalid\": "), "{detail}");
+    assert!(
+        detail.starts_with("could not resolve host \"no-such-host.invalid\": "),
+        "{detail}"
+    );
 }
 
 #[test]
@@ -56,8 +65,15 @@ fn denied_address_is_not_dialled() {
     };
     let pool = Pool::start(closed).expect("a pool");
     let literal = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
-    assert_eq!(unreachable(&literal.outcome), (Unreachable::Blocked, "address 127.0.0.1 is loopback"));
-    let named = attempt_with(&pool, queue(&format!("http://localhost:{}/", receiver.port())), Body::Empty);
+    assert_eq!(
+        unreachable(&literal.outcome),
+        (Unreachable::Blocked, "address 127.0.0.1 is loopback")
+    );
+    let named = attempt_with(
+        &pool,
+        queue(&format!("http://localhost:{}/", receiver.port())),
+        Body::Empty,
+    );
     let (cause, detail) = unreachable(&named.outcome);
     assert_eq!(cause, Unreachable::Blocked);
     assert!(detail.ends_with(" is loopback"), "{detail}");
@@ -103,16 +119,26 @@ fn https_to_a_plain_port_fails_in_the_handshake() {
 fn receiver_that_hangs_times_out() {
     let receiver = Receiver::new(|peer| peer.hang());
     let timeout = Duration::from_millis(300);
-    let attempt = attempt(Queue { timeout, ..queue(&receiver.url()) });
+    let attempt = attempt(Queue {
+        timeout,
+        ..queue(&receiver.url())
+    });
     assert_eq!(attempt.outcome, Outcome::TimedOut { after: timeout });
-    assert!((timeout..timeout * 10).contains(&attempt.duration), "{:?}", attempt.duration);
+    assert!(
+        (timeout..timeout * 10).contains(&attempt.duration),
+        "{:?}",
+        attempt.duration
+    );
 }
 
 #[test]
 fn handshake_that_hangs_times_out() {
     let receiver = Receiver::new(|peer| peer.hang());
     let timeout = Duration::from_millis(300);
-    let attempt = attempt(Queue { timeout, ..queue(&format!("https://127.0.0.1:{}/", receiver.port())) });
+    let attempt = attempt(Queue {
+        timeout,
+        ..queue(&format!("https://127.0.0.1:{}/", receiver.port()))
+    });
     assert_eq!(attempt.outcome, Outcome::TimedOut { after: timeout });
 }
 
@@ -120,7 +146,10 @@ fn handshake_that_hangs_times_out() {
 fn header_that_drips_times_out() {
     let receiver = Receiver::new(|peer| {
         peer.request();
-        for byte in b"HTTP/1.1 200 OK\r\nX-Slow: ".iter().chain(std::iter::repeat(&b'x')) {
+        for byte in b"HTTP/1.1 200 OK\r\nX-Slow: "
+            .iter()
+            .chain(std::iter::repeat(&b'x'))
+        {
             if !peer.send(&[*byte]) {
                 return;
             }
@@ -128,7 +157,10 @@ fn header_that_drips_times_out() {
         }
     });
     let timeout = Duration::from_millis(300);
-    let attempt = attempt(Queue { timeout, ..queue(&receiver.url()) });
+    let attempt = attempt(Queue {
+        timeout,
+        ..queue(&receiver.url())
+    });
     assert_eq!(attempt.outcome, Outcome::TimedOut { after: timeout });
 }
 
@@ -140,7 +172,14 @@ fn receiver_that_stops_reading_times_out() {
     });
     let timeout = Duration::from_millis(300);
     let body = Body::Binary(vec![b'x'; 50_000_000]);
-    let attempt = attempt_with(&pool(), Queue { timeout, ..queue(&receiver.url()) }, body);
+    let attempt = attempt_with(
+        &pool(),
+        Queue {
+            timeout,
+            ..queue(&receiver.url())
+        },
+        body,
+    );
     assert_eq!(attempt.outcome, Outcome::TimedOut { after: timeout });
 }
 
@@ -172,7 +211,12 @@ fn close_within_the_header_loses_the_connection() {
 
 #[test]
 fn garbage_is_not_an_answer() {
-    for garbage in [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], b"\0\xff\xfe\r\n\r\n", b"HTTP/2 200\r\n\r\n", b"HTTP/1.1 99999 x\r\n\r\n"] {
+    for garbage in [
+        &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
+        b"\0\xff\xfe\r\n\r\n",
+        b"HTTP/2 200\r\n\r\n",
+        b"HTTP/1.1 99999 x\r\n\r\n",
+    ] {
         let attempt = attempt(queue(&Receiver::answering(garbage).url()));
         let detail = lost(&attempt.outcome);
         assert!(detail.starts_with("answer is not valid HTTP: "), "{detail}");
@@ -182,9 +226,16 @@ fn garbage_is_not_an_answer() {
 #[test]
 fn panic_is_a_fault_of_one_attempt() {
     let receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let pool = Pool::start(Settings { max_threads: 1, ..settings() }).expect("a pool");
+    let pool = Pool::start(Settings {
+        max_threads: 1,
+        ..settings()
+    })
+    .expect("a pool");
     // No clock reaches that far.
-    let poisoned = Arc::new(Queue { timeout: Duration::MAX, ..queue(&receiver.url()) });
+    let poisoned = Arc::new(Queue {
+        timeout: Duration::MAX,
+        ..queue(&receiver.url())
+    });
     pool.submit(job(&poisoned, 1));
     match finished(&pool, 1).remove(0).outcome {
         Outcome::Fault { detail } => assert!(detail.starts_with("panic while attempting: "), "{detail}"),

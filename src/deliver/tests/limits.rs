@@ -10,13 +10,20 @@ use crate::domain::queue::Queue;
 /// Memory of this process that is in RAM, in kB.
 fn resident_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .expect("VmRSS");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 #[test]
 fn endless_body_is_cut_without_being_held() {
-    for header in ["", "Content-Length: 2000000000\r\n", "Transfer-Encoding: chunked\r\n"] {
+    for header in [
+        "",
+        "Content-Length: 2000000000\r\n",
+        "Transfer-Encoding: chunked\r\n",
+    ] {
         let receiver = Receiver::new(move |peer| {
             peer.request();
             peer.send(format!("HTTP/1.1 200 OK\r\n{header}\r\n").as_bytes());
@@ -26,7 +33,10 @@ fn endless_body_is_cut_without_being_held() {
         let before = resident_kb();
         let attempt = attempt(queue(&receiver.url()));
         assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
-        assert_eq!((attempt.response.body.len(), attempt.response.truncated), (settings().capture_limit, true));
+        assert_eq!(
+            (attempt.response.body.len(), attempt.response.truncated),
+            (settings().capture_limit, true)
+        );
         // Other tests run at the same time, so this only catches what grows without bound.
         assert!(resident_kb() < before + 500_000);
     }
@@ -43,7 +53,10 @@ fn body_that_drips_does_not_change_the_outcome() {
             }
         });
         let timeout = Duration::from_millis(500);
-        let attempt = attempt(Queue { timeout, ..queue(&receiver.url()) });
+        let attempt = attempt(Queue {
+            timeout,
+            ..queue(&receiver.url())
+        });
         assert_eq!(attempt.outcome.status(), status[..3].parse().ok());
         assert!(attempt.response.truncated);
         assert!(!attempt.response.body.is_empty());
@@ -59,19 +72,29 @@ fn body_that_breaks_off_does_not_change_the_outcome() {
     });
     let attempt = attempt(queue(&receiver.url()));
     assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
-    assert_eq!((attempt.response.body.as_slice(), attempt.response.truncated), (&b"half"[..], true));
+    assert_eq!(
+        (attempt.response.body.as_slice(), attempt.response.truncated),
+        (&b"half"[..], true)
+    );
 }
 
 #[test]
 fn header_without_end_is_not_an_answer() {
-    for line in ["X-Many: header\r\n".to_owned(), format!("X-Long: {}", "x".repeat(100_000))] {
+    for line in [
+        "X-Many: header\r\n".to_owned(),
+        format!("X-Long: {}", "x".repeat(100_000)),
+    ] {
         let receiver = Receiver::new(move |peer| {
             peer.request();
             peer.send(b"HTTP/1.1 200 OK\r\n");
             while peer.send(line.as_bytes()) {}
         });
         let attempt = attempt(queue(&receiver.url()));
-        assert!(matches!(attempt.outcome, Outcome::ConnectionLost { .. }), "{:?}", attempt.outcome);
+        assert!(
+            matches!(attempt.outcome, Outcome::ConnectionLost { .. }),
+            "{:?}",
+            attempt.outcome
+        );
         assert!(attempt.duration < super::SOON, "{:?}", attempt.duration);
     }
 }
@@ -81,14 +104,23 @@ fn many_headers_are_not_an_answer() {
     let headers: String = (0..65_000).map(|number| format!("X-{number}: y\r\n")).collect();
     let receiver = Receiver::answering(format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\n\r\n"));
     let attempt = attempt(queue(&receiver.url()));
-    assert!(matches!(attempt.outcome, Outcome::ConnectionLost { .. }), "{:?}", attempt.outcome);
+    assert!(
+        matches!(attempt.outcome, Outcome::ConnectionLost { .. }),
+        "{:?}",
+        attempt.outcome
+    );
 }
 
 #[test]
 fn hundred_headers_are_an_answer() {
-    let headers: String = (0..100).map(|number| format!("X-{number}: {}\r\n", "y".repeat(100))).collect();
+    let headers: String = (0..100)
+        .map(|number| format!("X-{number}: {}\r\n", "y".repeat(100)))
+        .collect();
     let receiver = Receiver::answering(format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\n\r\n"));
-    assert_eq!(attempt(queue(&receiver.url())).outcome, Outcome::Accepted { status: 200 });
+    assert_eq!(
+        attempt(queue(&receiver.url())).outcome,
+        Outcome::Accepted { status: 200 }
+    );
 }
 
 #[test]
@@ -98,6 +130,9 @@ fn endless_informational_answers_time_out() {
         while peer.send(b"HTTP/1.1 102 Processing\r\n\r\n") {}
     });
     let timeout = Duration::from_millis(300);
-    let attempt = attempt(Queue { timeout, ..queue(&receiver.url()) });
+    let attempt = attempt(Queue {
+        timeout,
+        ..queue(&receiver.url())
+    });
     assert_eq!(attempt.outcome, Outcome::TimedOut { after: timeout });
 }

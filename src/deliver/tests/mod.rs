@@ -64,7 +64,10 @@ fn job_with(queue: &Arc<Queue>, id: i64, body: Body) -> Job {
         headers: Headers::default(),
         body,
     };
-    Job { queue: Arc::clone(queue), message }
+    Job {
+        queue: Arc::clone(queue),
+        message,
+    }
 }
 
 fn pool() -> Pool {

@@ -14,7 +14,10 @@ fn accepted_status_delivers() {
     let attempt = attempt(queue(&receiver.url()));
     assert_eq!(attempt.outcome, Outcome::Accepted { status: 202 });
     assert_eq!((attempt.message_id, attempt.attempt), (1, 1));
-    assert_eq!((attempt.response.body.as_slice(), attempt.response.truncated), (&b"hello"[..], false));
+    assert_eq!(
+        (attempt.response.body.as_slice(), attempt.response.truncated),
+        (&b"hello"[..], false)
+    );
     assert!(attempt.attempted_at.0 > 1_700_000_000_000_000);
     assert!(attempt.duration > Duration::ZERO);
 }
@@ -27,7 +30,11 @@ fn request_goes_out_as_it_was_built_and_nothing_is_added() {
     let mut lines: Vec<_> = request.lines().collect();
     assert_eq!(lines.first(), Some(&"POST /hook HTTP/1.1"));
     assert_eq!(lines.pop(), Some("{}"));
-    let mut names: Vec<_> = lines[1..].iter().filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
+    let mut names: Vec<_> = lines[1..]
+        .iter()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name)
+        .collect();
     names.sort_unstable();
     assert_eq!(
         names,
@@ -49,14 +56,23 @@ fn other_status_is_refused_with_its_retry_after() {
         Receiver::answering("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy");
     let attempt = attempt(queue(&receiver.url()));
     let retry_after = Some(Duration::from_secs(7));
-    assert_eq!(attempt.outcome, Outcome::Refused { status: 503, retry_after });
+    assert_eq!(
+        attempt.outcome,
+        Outcome::Refused {
+            status: 503,
+            retry_after
+        }
+    );
     assert_eq!(attempt.response.body, b"busy");
 }
 
 #[test]
 fn listed_statuses_decide() {
     let receiver = Receiver::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-    let queue = Queue { accepted: AcceptedStatuses::Listed(vec![404]), ..queue(&receiver.url()) };
+    let queue = Queue {
+        accepted: AcceptedStatuses::Listed(vec![404]),
+        ..queue(&receiver.url())
+    };
     assert_eq!(attempt(queue).outcome, Outcome::Accepted { status: 404 });
 }
 
@@ -64,9 +80,18 @@ fn listed_statuses_decide() {
 fn redirect_is_an_answer_and_not_followed() {
     let other = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     for status in [301, 302, 303, 307, 308] {
-        let answer = format!("HTTP/1.1 {status} Moved\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", other.url());
+        let answer = format!(
+            "HTTP/1.1 {status} Moved\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n",
+            other.url()
+        );
         let attempt = attempt(queue(&Receiver::answering(answer).url()));
-        assert_eq!(attempt.outcome, Outcome::Refused { status, retry_after: None });
+        assert_eq!(
+            attempt.outcome,
+            Outcome::Refused {
+                status,
+                retry_after: None
+            }
+        );
     }
     assert!(other.requests().is_empty());
 }
@@ -76,7 +101,10 @@ fn informational_answers_are_passed_over() {
     let receiver = Receiver::answering(
         "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     );
-    assert_eq!(attempt(queue(&receiver.url())).outcome, Outcome::Accepted { status: 200 });
+    assert_eq!(
+        attempt(queue(&receiver.url())).outcome,
+        Outcome::Accepted { status: 200 }
+    );
 }
 
 #[test]
@@ -84,7 +112,14 @@ fn get_and_delete_send_their_body() {
     for method in [Method::Get, Method::Delete] {
         let receiver = Receiver::answering("HTTP/1.1 204 No Content\r\n\r\n");
         let body = Body::Binary(b"\0body\xff".to_vec());
-        let attempt = attempt_with(&pool(), Queue { method, ..queue(&receiver.url()) }, body);
+        let attempt = attempt_with(
+            &pool(),
+            Queue {
+                method,
+                ..queue(&receiver.url())
+            },
+            body,
+        );
         assert_eq!(attempt.outcome, Outcome::Accepted { status: 204 });
         assert!(receiver.requests()[0].ends_with(b"\r\n\r\n\0body\xff"));
     }
@@ -94,10 +129,20 @@ fn get_and_delete_send_their_body() {
 fn empty_body_is_announced_where_one_is_expected() {
     for (_, method) in Method::ALL {
         let receiver = Receiver::answering("HTTP/1.1 204 No Content\r\n\r\n");
-        attempt_with(&pool(), Queue { method, ..queue(&receiver.url()) }, Body::Empty);
+        attempt_with(
+            &pool(),
+            Queue {
+                method,
+                ..queue(&receiver.url())
+            },
+            Body::Empty,
+        );
         let request = String::from_utf8(receiver.requests().remove(0)).expect("text");
         let announced = !matches!(method, Method::Get | Method::Delete);
-        assert!(request.starts_with(&format!("{} /hook HTTP/1.1\r\n", method.as_str())), "{request}");
+        assert!(
+            request.starts_with(&format!("{} /hook HTTP/1.1\r\n", method.as_str())),
+            "{request}"
+        );
         assert_eq!(request.contains("content-length: 0\r\n"), announced, "{request}");
         assert!(!request.contains("transfer-encoding"), "{request}");
     }
@@ -126,7 +171,10 @@ fn body_without_a_length_ends_with_the_connection() {
     });
     let attempt = attempt(queue(&receiver.url()));
     assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
-    assert_eq!((attempt.response.body.as_slice(), attempt.response.truncated), (&b"to the end"[..], false));
+    assert_eq!(
+        (attempt.response.body.as_slice(), attempt.response.truncated),
+        (&b"to the end"[..], false)
+    );
 }
 
 #[test]
@@ -147,5 +195,11 @@ fn answer_before_the_request_was_read_counts() {
     });
     let body = Body::Binary(vec![b'x'; 4_000_000]);
     let attempt = attempt_with(&pool(), queue(&receiver.url()), body);
-    assert_eq!(attempt.outcome, Outcome::Refused { status: 413, retry_after: None });
+    assert_eq!(
+        attempt.outcome,
+        Outcome::Refused {
+            status: 413,
+            retry_after: None
+        }
+    );
 }

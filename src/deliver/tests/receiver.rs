@@ -30,7 +30,11 @@ impl Receiver {
         thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 let stream = stream.expect("a connection");
-                let mut peer = Peer { stream, number, requests: Arc::clone(&seen) };
+                let mut peer = Peer {
+                    stream,
+                    number,
+                    requests: Arc::clone(&seen),
+                };
                 let serve = Arc::clone(&serve);
                 thread::spawn(move || serve(&mut peer));
             }
@@ -69,7 +73,9 @@ impl Peer {
         loop {
             if let Some(end) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 let header = String::from_utf8_lossy(&request[..end]).to_lowercase();
-                let length = header.lines().find_map(|line| line.strip_prefix("content-length: "));
+                let length = header
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: "));
                 let length = length.map_or(0, |length| length.parse().expect("a length"));
                 if request.len() >= end + 4 + length {
                     self.requests.lock().expect("requests").push(request.clone());

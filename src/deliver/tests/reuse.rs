@@ -11,7 +11,9 @@ use crate::domain::outcome::Outcome;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// A receiver that counts its connections.
-fn counting(serve: impl Fn(&mut super::receiver::Peer) + Send + Sync + 'static) -> (Receiver, Arc<AtomicUsize>) {
+fn counting(
+    serve: impl Fn(&mut super::receiver::Peer) + Send + Sync + 'static,
+) -> (Receiver, Arc<AtomicUsize>) {
     let connections = Arc::<AtomicUsize>::default();
     let count = Arc::clone(&connections);
     let receiver = Receiver::new(move |peer| {
@@ -24,8 +26,13 @@ fn counting(serve: impl Fn(&mut super::receiver::Peer) + Send + Sync + 'static) 
 #[test]
 fn one_connection_serves_many_attempts() {
     // Longer than what is kept, and shorter than what is drained.
-    let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n".as_slice(), &[b'x'; 50_000]].concat();
-    let (receiver, connections) = counting(move |peer| while peer.request().is_some() && peer.send(&answer) {});
+    let answer = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n".as_slice(),
+        &[b'x'; 50_000],
+    ]
+    .concat();
+    let (receiver, connections) =
+        counting(move |peer| while peer.request().is_some() && peer.send(&answer) {});
     let pool = pool();
     for _ in 0..20 {
         let attempt = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
@@ -80,7 +87,11 @@ fn connection_closed_as_the_request_arrives_costs_no_attempt() {
 fn connection_reset_as_the_request_arrives_costs_no_attempt() {
     let (receiver, connections) = ending(|peer| peer.reset());
     let pool = pool();
-    for body in [Body::Empty, Body::Text(b"{}".to_vec()), Body::Binary(vec![0; 3_000_000])] {
+    for body in [
+        Body::Empty,
+        Body::Text(b"{}".to_vec()),
+        Body::Binary(vec![0; 3_000_000]),
+    ] {
         let first = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
         assert_eq!(first.outcome, Outcome::Accepted { status: 200 });
         let second = attempt_with(&pool, queue(&receiver.url()), body);
@@ -103,7 +114,11 @@ fn attempt_is_made_once_more_and_no_more_often() {
     let first = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
     assert_eq!(first.outcome, Outcome::Accepted { status: 200 });
     let second = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
-    assert!(matches!(second.outcome, Outcome::ConnectionLost { .. }), "{:?}", second.outcome);
+    assert!(
+        matches!(second.outcome, Outcome::ConnectionLost { .. }),
+        "{:?}",
+        second.outcome
+    );
     assert_eq!(connections.load(Ordering::SeqCst), 2);
     assert_eq!(receiver.requests().len(), 3);
 }
@@ -117,7 +132,11 @@ fn connection_lost_within_an_answer_is_not_tried_again() {
     let pool = pool();
     attempt_with(&pool, queue(&receiver.url()), Body::Empty);
     let second = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
-    assert!(matches!(second.outcome, Outcome::ConnectionLost { .. }), "{:?}", second.outcome);
+    assert!(
+        matches!(second.outcome, Outcome::ConnectionLost { .. }),
+        "{:?}",
+        second.outcome
+    );
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
@@ -125,12 +144,19 @@ fn connection_lost_within_an_answer_is_not_tried_again() {
 fn connection_with_unasked_bytes_is_not_used_again() {
     let (receiver, connections) = counting(|peer| {
         peer.request();
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        peer.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        );
         peer.hang();
     });
     let pool = pool();
     for _ in 0..3 {
-        assert_eq!(attempt_with(&pool, queue(&receiver.url()), Body::Empty).response.body, b"ok");
+        assert_eq!(
+            attempt_with(&pool, queue(&receiver.url()), Body::Empty)
+                .response
+                .body,
+            b"ok"
+        );
     }
     assert_eq!(connections.load(Ordering::SeqCst), 3);
 }

@@ -18,7 +18,9 @@ const RECEIVER: &[u8] = include_bytes!("certificates/receiver.pem");
 const KEY: &[u8] = include_bytes!("certificates/receiver.key");
 
 fn authority() -> PathBuf {
-    PathBuf::from(file!()).with_file_name("certificates").join("authority.pem")
+    PathBuf::from(file!())
+        .with_file_name("certificates")
+        .join("authority.pem")
 }
 
 /// Answers every request on a TLS connection with 200.
@@ -37,18 +39,26 @@ fn receiver() -> Receiver {
         let mut stream = StreamOwned::new(connection, peer.stream.try_clone().expect("a socket"));
         let mut request = [0; 4096];
         while matches!(stream.read(&mut request), Ok(1..)) {
-            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{}", peer.number).as_bytes());
+            let _ = stream
+                .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{}", peer.number).as_bytes());
         }
     })
 }
 
 fn pool(ca_file: PathBuf) -> Pool {
-    Pool::start(Settings { ca_file: Some(ca_file), ..settings() }).expect("a pool")
+    Pool::start(Settings {
+        ca_file: Some(ca_file),
+        ..settings()
+    })
+    .expect("a pool")
 }
 
 fn unreachable(outcome: &Outcome) -> &str {
     match outcome {
-        Outcome::Unreachable { cause: Unreachable::Tls, detail } => detail,
+        Outcome::Unreachable {
+            cause: Unreachable::Tls,
+            detail,
+        } => detail,
         other => panic!("not a failure of TLS: {other:?}"),
     }
 }
@@ -69,7 +79,11 @@ fn trusted_certificate_delivers_and_the_connection_is_kept() {
 fn unknown_authority_is_not_trusted() {
     let receiver = receiver();
     let pool = Pool::start(settings()).expect("a pool");
-    let attempt = attempt_with(&pool, queue(&format!("https://127.0.0.1:{}/", receiver.port())), Body::Empty);
+    let attempt = attempt_with(
+        &pool,
+        queue(&format!("https://127.0.0.1:{}/", receiver.port())),
+        Body::Empty,
+    );
     let detail = unreachable(&attempt.outcome);
     // On a machine without any certificates there is nobody to trust at all.
     assert!(detail.contains("certificate"), "{detail}");
@@ -91,7 +105,10 @@ fn missing_ca_file_fails_until_it_is_there() {
     let pool = pool(PathBuf::from("/nonexistent/authority.pem"));
     let before = attempt_with(&pool, queue(&url), Body::Empty);
     assert!(unreachable(&before.outcome).starts_with("could not load CA certificates: "));
-    pool.reconfigure(Settings { ca_file: Some(authority()), ..settings() });
+    pool.reconfigure(Settings {
+        ca_file: Some(authority()),
+        ..settings()
+    });
     let after = attempt_with(&pool, queue(&url), Body::Empty);
     assert_eq!(after.outcome, Outcome::Accepted { status: 200 });
 }

@@ -1,0 +1,193 @@
+//! The scheduler against a model of the message table, driven by seed.
+
+mod model;
+mod simulation;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::headers::Headers;
+use crate::domain::queue::{AcceptedStatuses, Method};
+use crate::domain::retry::{Backoff, RetryPolicy};
+
+const SECOND: i64 = 1_000_000;
+
+fn queue(id: QueueId, max_in_flight: u32, max_attempts: u32) -> Arc<Queue> {
+    Arc::new(Queue {
+        id,
+        endpoint: Endpoint::parse("https://example.com/hook").expect("a valid URL"),
+        method: Method::Post,
+        headers: Headers::default(),
+        timeout: Duration::from_secs(15),
+        accepted: AcceptedStatuses::Successful,
+        retry: RetryPolicy { max_attempts, backoff: Backoff::Schedule(vec![Duration::from_secs(5)]) },
+        max_in_flight,
+        active: true,
+    })
+}
+
+fn inactive(queue: &Queue) -> Arc<Queue> {
+    Arc::new(Queue { active: false, ..queue.clone() })
+}
+
+fn row(id: MessageId, due_at: i64) -> Candidate {
+    Candidate { id, due_at: Timestamp(due_at), attempt: 0, attempts_before: 0, deaths: 0 }
+}
+
+fn loaded(slots: usize, queues: &[Arc<Queue>]) -> Scheduler {
+    let mut scheduler = Scheduler::new(slots, None);
+    for queue in queues {
+        scheduler.load_queue(Arc::clone(queue));
+    }
+    scheduler
+}
+
+#[test]
+fn nothing_due_means_nothing_to_do() {
+    let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
+    assert_eq!(scheduler.next_wake(), None);
+    assert_eq!(scheduler.plan(Timestamp(0)), []);
+}
+
+#[test]
+fn future_row_wakes_at_its_time_and_not_before() {
+    let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
+    scheduler.note_due(1, Timestamp(50));
+    assert_eq!(scheduler.next_wake(), Some(Timestamp(50)));
+    assert_eq!(scheduler.plan(Timestamp(49)), []);
+    let fetches = scheduler.plan(Timestamp(50));
+    assert_eq!(fetches.len(), 1);
+    assert_eq!(fetches[0].after, Cursor::before(Timestamp::MIN));
+}
+
+#[test]
+fn late_commit_of_an_earlier_row_moves_the_cursor_back_and_skips_what_is_in_flight() {
+    let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
+    scheduler.note_due(1, Timestamp(20));
+    let fetch = scheduler.plan(Timestamp(30))[0];
+    let sent = scheduler.admit(&fetch, &[row(7, 20)], false, None, Timestamp(30));
+    assert_eq!(sent, [Admission::Send(7)]);
+    scheduler.note_due(1, Timestamp(10));
+    let again = scheduler.plan(Timestamp(31))[0];
+    assert_eq!(again.after, Cursor::before(Timestamp(10)));
+    let sent = scheduler.admit(&again, &[row(6, 10), row(7, 20)], false, None, Timestamp(31));
+    assert_eq!(sent, [Admission::Send(6)]);
+}
+
+#[test]
+fn queue_never_exceeds_its_own_limit() {
+    let mut scheduler = loaded(100, &[queue(1, 3, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    assert_eq!(fetch.limit, 3);
+    scheduler.admit(&fetch, &[row(1, 0), row(2, 0), row(3, 0)], false, None, Timestamp(1));
+    assert_eq!(scheduler.plan(Timestamp(1)), []);
+    scheduler.release(2, None);
+    assert_eq!(scheduler.plan(Timestamp(1))[0].limit, 1);
+}
+
+#[test]
+fn slots_are_shared_between_a_long_and_a_short_queue() {
+    let mut scheduler = loaded(10, &[queue(1, 100, 3), queue(2, 100, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    scheduler.note_due(2, Timestamp(0));
+    let limits: Vec<u32> = scheduler.plan(Timestamp(1)).iter().map(|fetch| fetch.limit).collect();
+    assert_eq!(limits, [5, 5]);
+}
+
+#[test]
+fn full_slots_sleep_until_a_result_comes() {
+    let mut scheduler = loaded(1, &[queue(1, 4, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1));
+    assert_eq!(scheduler.next_wake(), None);
+    scheduler.release(1, None);
+    assert_eq!(scheduler.next_wake(), Some(Timestamp::MIN));
+}
+
+#[test]
+fn paused_queue_is_not_read_and_goes_on_where_it_was() {
+    let policy = queue(1, 4, 3);
+    let mut scheduler = loaded(8, &[Arc::clone(&policy)]);
+    scheduler.load_queue(inactive(&policy));
+    scheduler.note_due(1, Timestamp(0));
+    assert_eq!(scheduler.next_wake(), None);
+    scheduler.load_queue(policy);
+    assert_eq!(scheduler.plan(Timestamp(1)).len(), 1);
+}
+
+#[test]
+fn note_of_an_unknown_queue_is_told_once_and_read_after_loading() {
+    let mut scheduler = loaded(8, &[]);
+    scheduler.note_due(5, Timestamp(3));
+    assert_eq!(scheduler.take_unknown(), [5]);
+    assert!(scheduler.take_unknown().is_empty());
+    scheduler.load_queue(queue(5, 4, 3));
+    assert_eq!(scheduler.plan(Timestamp(3)).len(), 1);
+}
+
+#[test]
+fn failed_fetch_is_planned_again() {
+    let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    scheduler.admit(&fetch, &[], true, None, Timestamp(1));
+    assert_eq!(scheduler.next_wake(), Some(Timestamp::MIN));
+    assert_eq!(scheduler.plan(Timestamp(1)), [fetch]);
+}
+
+#[test]
+fn note_during_a_fetch_is_not_lost() {
+    let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    scheduler.note_due(1, Timestamp(1));
+    scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1));
+    assert_eq!(scheduler.plan(Timestamp(1)).len(), 1);
+}
+
+#[test]
+fn redriven_message_has_a_fresh_budget_of_attempts() {
+    let mut scheduler = loaded(8, &[queue(1, 4, 2)]);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    let redriven = Candidate { attempt: 2, attempts_before: 2, ..row(1, 0) };
+    scheduler.admit(&fetch, &[redriven], false, None, Timestamp(1));
+    let refused = Outcome::Refused { status: 500, retry_after: None };
+    let verdict = scheduler.verdict(1, &refused, Timestamp(SECOND), 0.0);
+    assert_eq!(verdict, Verdict::RetryAt(Timestamp(6 * SECOND)));
+}
+
+#[test]
+fn probation_claims_what_was_due_at_the_start_only() {
+    let start = Timestamp(100);
+    let mut scheduler = Scheduler::new(8, Some(start));
+    scheduler.load_queue(queue(1, 8, 3));
+    scheduler.note_due(1, Timestamp(90));
+    let fetch = scheduler.plan(Timestamp(120))[0];
+    let sent = scheduler.admit(&fetch, &[row(1, 90), row(2, 110)], false, None, Timestamp(120));
+    assert_eq!(sent, [Admission::ClaimAndSend(1), Admission::Send(2)]);
+}
+
+#[test]
+fn suspects_are_sent_one_at_a_time_and_buried_after_three_deaths() {
+    let mut scheduler = loaded(8, &[queue(1, 8, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let rows = [
+        Candidate { deaths: 1, ..row(1, 0) },
+        Candidate { deaths: 2, ..row(2, 0) },
+        Candidate { deaths: 3, ..row(3, 0) },
+        row(4, 0),
+    ];
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    let sent = scheduler.admit(&fetch, &rows, false, None, Timestamp(1));
+    assert_eq!(sent, [Admission::ClaimAndSend(1), Admission::Bury(3), Admission::Send(4)]);
+    scheduler.release(1, None);
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    assert_eq!(fetch.after, Cursor::before(Timestamp(0)));
+    let sent = scheduler.admit(&fetch, &rows[1..], false, None, Timestamp(1));
+    assert_eq!(sent, [Admission::ClaimAndSend(2)]);
+}

@@ -1,0 +1,185 @@
+//! Random histories by seed: sends, late commits, results, pauses, changed limits, failed reads, lost
+//! notes with a rescan, and leaders that die.
+
+use super::model::World;
+use super::*;
+
+const SLOTS: usize = 6;
+
+struct Simulation {
+    random: fastrand::Rng,
+    world: World,
+    scheduler: Scheduler,
+    /// A commit that nothing told of, such as COMMIT PREPARED.
+    untold: bool,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Simulation {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let queues =
+            (1..=4).map(|id| queue(id, random.u32(1..=SLOTS as u32), random.u32(1..=4))).collect::<Vec<_>>();
+        let scheduler = loaded(SLOTS, &queues);
+        Simulation { random, world: World::new(queues), scheduler, untold: false }
+    }
+
+    fn step(&mut self) {
+        match self.random.u32(0..100) {
+            0..30 => self.send(),
+            30..65 => self.deliver(false),
+            65..85 => self.finish_one(),
+            85..92 => self.advance(),
+            92..94 => self.change_queue(),
+            94..96 => self.deliver(true),
+            96..98 => self.rescan(),
+            98 => self.restart(),
+            _ => self.send_untold(),
+        }
+        self.check_wake();
+    }
+
+    fn due_time(&mut self) -> Timestamp {
+        Timestamp(self.world.now.0 + self.random.i64(-SECOND..=5 * SECOND))
+    }
+
+    fn send(&mut self) {
+        let (queue_id, due_at) = (self.random.i64(1..=4), self.due_time());
+        self.world.commit(queue_id, due_at);
+        self.scheduler.note_due(queue_id, due_at);
+    }
+
+    fn send_untold(&mut self) {
+        let (queue_id, due_at) = (self.random.i64(1..=4), self.due_time());
+        self.world.commit(queue_id, due_at);
+        self.untold = true;
+    }
+
+    fn deliver(&mut self, fails: bool) {
+        for fetch in self.scheduler.plan(self.world.now) {
+            if fails {
+                self.scheduler.admit(&fetch, &[], true, None, self.world.now);
+                continue;
+            }
+            let (mut rows, next_due) = self.world.read(&fetch);
+            let cut = rows.len() > 1 && self.random.u32(0..10) == 0;
+            if cut {
+                rows.truncate(1);
+            }
+            for admission in self.scheduler.admit(&fetch, &rows, cut, next_due, self.world.now) {
+                self.world.send(&fetch, admission);
+            }
+        }
+        assert!(self.world.on_the_wire.len() <= SLOTS, "more in flight than slots");
+        assert_eq!(self.world.on_the_wire.len(), self.scheduler.in_flight());
+    }
+
+    fn finish_one(&mut self) {
+        let Some(id) = self.random.choice(self.world.on_the_wire.iter().copied().collect::<Vec<_>>()) else {
+            return;
+        };
+        if self.world.graves.remove(&id) {
+            self.world.record(id, Verdict::Dead);
+            self.scheduler.release(id, None);
+            return;
+        }
+        let outcome = if self.random.u32(0..3) == 0 {
+            Outcome::Refused { status: 503, retry_after: None }
+        } else {
+            Outcome::Accepted { status: 200 }
+        };
+        let jitter = self.random.f64() * 2.0 - 1.0;
+        let verdict = self.scheduler.verdict(id, &outcome, self.world.now, jitter);
+        let due_at = self.world.record(id, verdict);
+        self.scheduler.release(id, due_at);
+    }
+
+    fn advance(&mut self) {
+        self.world.now = Timestamp(self.world.now.0 + self.random.i64(0..=2 * SECOND));
+    }
+
+    fn change_queue(&mut self) {
+        let id = self.random.i64(1..=4);
+        let in_flight = self.world.on_the_wire.iter().filter(|m| self.world.rows[m].queue_id == id).count();
+        let old = &self.world.queues[&id];
+        let changed = Arc::new(Queue {
+            active: self.random.u32(0..4) > 0,
+            max_in_flight: self.random.u32(in_flight.max(1) as u32..=SLOTS as u32),
+            ..Queue::clone(old)
+        });
+        self.world.queues.insert(id, Arc::clone(&changed));
+        self.scheduler.load_queue(changed);
+    }
+
+    /// As the leader does it: the first due time of each queue, over the whole table.
+    fn rescan(&mut self) {
+        for id in 1..=4 {
+            let of_queue = self.world.rows.values().filter(|row| row.queue_id == id);
+            if let Some(due_at) = of_queue.map(|row| row.candidate.due_at).min() {
+                self.scheduler.note_due(id, due_at);
+            }
+        }
+        self.untold = false;
+    }
+
+    /// The leader dies with everything it had in memory; what was on the wire is sent again.
+    fn restart(&mut self) {
+        self.world.on_the_wire.clear();
+        self.world.graves.clear();
+        self.scheduler = Scheduler::new(SLOTS, Some(self.world.now));
+        for queue in self.world.queues.values() {
+            self.scheduler.load_queue(Arc::clone(queue));
+        }
+        self.rescan();
+    }
+
+    /// The next wake is never later than the first message that could be sent.
+    fn check_wake(&self) {
+        if self.untold {
+            return;
+        }
+        if let Some(due_at) = self.world.earliest_sendable(SLOTS) {
+            let wake = self.scheduler.next_wake();
+            assert!(wake.is_some_and(|wake| wake <= due_at), "wakes at {wake:?}, but {due_at:?} is due");
+        }
+    }
+
+    /// Every message ends once receivers answer and queues run.
+    fn drain(&mut self) {
+        for queue in self.world.queues.values_mut() {
+            *queue = Arc::new(Queue { active: true, ..Queue::clone(queue) });
+            self.scheduler.load_queue(Arc::clone(queue));
+        }
+        self.rescan();
+        for _ in 0..100_000 {
+            if self.world.rows.is_empty() {
+                return;
+            }
+            self.deliver(false);
+            self.check_wake();
+            if self.world.on_the_wire.is_empty() {
+                let wake = self.scheduler.next_wake().expect("rows are left, so there is a next wake");
+                self.world.now = self.world.now.max(wake);
+            }
+            self.finish_one();
+        }
+        panic!("{} messages did not end", self.world.rows.len());
+    }
+}
+
+fn run(seed: u64, steps: u32) {
+    let mut simulation = Simulation::new(seed);
+    for _ in 0..steps {
+        simulation.step();
+    }
+    simulation.drain();
+    assert_eq!(simulation.world.finished.len() as i64, simulation.world.next_id - 1, "every message ended");
+}
+
+#[test]
+fn invariants_hold_in_random_histories() {
+    let seeds: u64 = std::env::var("PG_HOOKS_SEEDS").map_or(2_000, |seeds| seeds.parse().expect("a number"));
+    for seed in 0..seeds {
+        let result = std::panic::catch_unwind(|| run(seed, 300));
+        assert!(result.is_ok(), "seed {seed} breaks an invariant");
+    }
+}
