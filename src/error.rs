@@ -15,7 +15,10 @@ pub enum Error {
 impl Error {
     /// An invalid argument with what to do about it.
     pub fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Error {
-        Error::InvalidArgument { message: message.into(), hint: hint.into() }
+        Error::InvalidArgument {
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 
     /// Raises the error in PostgreSQL; does not return.
@@ -30,7 +33,9 @@ impl Error {
                 "Create it with hooks.create_queue().".to_owned(),
             ),
         };
-        ErrorReport::new(code, message, function_name!()).set_hint(hint).report(PgLogLevel::ERROR);
+        ErrorReport::new(code, message, function_name!())
+            .set_hint(hint)
+            .report(PgLogLevel::ERROR);
         unreachable!("an error report of level ERROR does not return")
     }
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use pgrx::bgworkers::{
     BackgroundWorkerBuilder, BackgroundWorkerStatus, BgWorkerStartTime, DynamicBackgroundWorker,
 };
-use pgrx::prelude::*;
 use pgrx::pg_sys;
+use pgrx::prelude::*;
 
 use crate::{guc, session, wake};
 
@@ -27,8 +27,7 @@ const MAX_PROBES: usize = 4;
 /// Registers the launcher when the library is loaded at server start.
 pub fn register() {
     // SAFETY: reads plain globals, in the postmaster.
-    let wanted =
-        unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade };
+    let wanted = unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade };
     if wanted {
         BackgroundWorkerBuilder::new("pg_hooks launcher")
             .set_library("pg_hooks")
@@ -46,9 +45,15 @@ pub fn register() {
 pub extern "C-unwind" fn pg_hooks_launcher_main(_argument: pg_sys::Datum) {
     session::handle_signals();
     session::connect_to_shared_catalogs();
-    let Some(shared) = wake::shared() else { session::exit_for_good() };
+    let Some(shared) = wake::shared() else {
+        session::exit_for_good()
+    };
     shared.launch();
-    let mut launcher = Launcher { shared, starts: HashMap::new(), next_rescan: None };
+    let mut launcher = Launcher {
+        shared,
+        starts: HashMap::new(),
+        next_rescan: None,
+    };
     loop {
         let pause = launcher.look_after_databases();
         session::report_idle();
@@ -75,7 +80,12 @@ impl Launcher {
         self.forget_ended_workers();
         let rescan = self.next_rescan.is_none_or(|at| at <= Instant::now());
         let entered = |database: &wake::Database| database.oid.load(Ordering::Acquire) != 0;
-        let lacking = self.shared.databases.iter().filter(|db| entered(db)).any(|db| self.lacks(db));
+        let lacking = self
+            .shared
+            .databases
+            .iter()
+            .filter(|db| entered(db))
+            .any(|db| self.lacks(db));
         if !rescan && !lacking {
             return self.until_rescan();
         }
@@ -95,12 +105,15 @@ impl Launcher {
     }
 
     fn until_rescan(&self) -> Duration {
-        self.next_rescan.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
+        self.next_rescan
+            .map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
     }
 
     fn forget_ended_workers(&mut self) {
         for starts in self.starts.values_mut() {
-            starts.running.retain(|worker| !matches!(worker.pid(), Err(BackgroundWorkerStatus::Stopped)));
+            starts
+                .running
+                .retain(|worker| !matches!(worker.pid(), Err(BackgroundWorkerStatus::Stopped)));
         }
     }
 
@@ -121,7 +134,10 @@ impl Launcher {
             wake::EXTENSION_PRESENT => guc::workers(),
             _ => 1,
         };
-        let started = self.starts.get(&database.oid.load(Ordering::Relaxed)).map_or(0, |s| s.running.len());
+        let started = self
+            .starts
+            .get(&database.oid.load(Ordering::Relaxed))
+            .map_or(0, |s| s.running.len());
         database.worker_count().max(started) < wanted
     }
 
@@ -146,7 +162,10 @@ impl Launcher {
             log!("could not start a pg_hooks worker: max_worker_processes is used up");
             return Some(RESTART_PAUSE);
         };
-        let starts = self.starts.entry(oid).or_insert(Starts { last: Instant::now(), running: Vec::new() });
+        let starts = self.starts.entry(oid).or_insert(Starts {
+            last: Instant::now(),
+            running: Vec::new(),
+        });
         starts.last = Instant::now();
         starts.running.push(worker);
         Some(Duration::from_millis(20))
@@ -158,7 +177,10 @@ impl Launcher {
             let database = self.shared.find(oid);
             database.is_some_and(|db| db.extension.load(Ordering::Acquire) == wake::EXTENSION_UNKNOWN)
         };
-        self.starts.iter().filter(|(oid, starts)| !starts.running.is_empty() && unknown(**oid)).count()
+        self.starts
+            .iter()
+            .filter(|(oid, starts)| !starts.running.is_empty() && unknown(**oid))
+            .count()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod delivery;
 mod follow;
+mod results;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,6 +38,10 @@ struct Leader {
     pool: Pool,
     /// Results that are not recorded yet; their messages count as in flight.
     unrecorded: Vec<Record>,
+    /// Results of messages whose rows somebody else has locked.
+    held_up: Vec<Record>,
+    /// When to look at these locks again.
+    held_up_until: Timestamp,
     next_rescan: Timestamp,
     /// After a failed transaction, no other before this time.
     paused_until: Timestamp,
@@ -91,6 +96,8 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         scheduler: Scheduler::new(guc::max_in_flight(), (!installation.ended_clean).then_some(now)),
         pool,
         unrecorded: Vec::new(),
+        held_up: Vec::new(),
+        held_up_until: now,
         next_rescan: now,
         paused_until: now,
         prepared: true,
@@ -126,7 +133,10 @@ impl Leader {
         self.take_results();
         let now = session::now();
         if now >= self.paused_until {
-            let done = self.follow(now).and_then(|()| self.record()).and_then(|()| self.deliver());
+            let done = self
+                .follow(now)
+                .and_then(|()| self.record())
+                .and_then(|()| self.deliver());
             if let Err(failure) = done {
                 self.pause(&failure);
             }
@@ -141,6 +151,9 @@ impl Leader {
         if let Some(at) = self.scheduler.next_wake() {
             wake = wake.min(at);
         }
+        if !self.held_up.is_empty() {
+            wake = wake.min(self.held_up_until);
+        }
         if !self.unrecorded.is_empty() {
             wake = Timestamp::MIN;
         }
@@ -150,7 +163,10 @@ impl Leader {
     /// Nothing is lost by a failed transaction: what it was to do stays to be done.
     fn pause(&mut self, failure: &Failure) {
         self.leave_if_extension_is_gone(failure);
-        warning!("pg_hooks worker tries again in {} ms: {failure}", FAILURE_PAUSE.as_millis());
+        warning!(
+            "pg_hooks worker tries again in {} ms: {failure}",
+            FAILURE_PAUSE.as_millis()
+        );
         self.paused_until = session::now().after(FAILURE_PAUSE);
     }
 

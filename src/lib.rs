@@ -24,7 +24,12 @@ pgrx::pg_module_magic!(name, version);
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["schema"]);
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["functions"]);
-extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["views"], finalize);
+extension_sql_file!(
+    "../sql/privileges.sql",
+    name = "privileges",
+    requires = ["views"],
+    finalize
+);
 
 /// Runs when the library is loaded: at server start, or at first use without preload.
 #[pg_guard]

@@ -55,16 +55,20 @@ impl fmt::Display for Failure {
 
 impl From<SpiError> for Failure {
     fn from(error: SpiError) -> Failure {
-        Failure { code: PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message: error.to_string() }
+        Failure {
+            code: PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            message: error.to_string(),
+        }
     }
 }
 
 impl From<CaughtError> for Failure {
     fn from(error: CaughtError) -> Failure {
         match error {
-            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
-                Failure { code: report.sql_error_code(), message: report.message().to_owned() }
-            }
+            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => Failure {
+                code: report.sql_error_code(),
+                message: report.message().to_owned(),
+            },
             CaughtError::RustPanic { ereport, .. } => Failure {
                 code: PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
                 message: ereport.message().to_owned(),

@@ -15,9 +15,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pgrx::{pg_guard, pg_sys};
 
 pub use ring::Note;
-pub use shared::{
-    Database, EXTENSION_ABSENT, EXTENSION_PRESENT, EXTENSION_UNKNOWN, Shared, WorkerEntry,
-};
+pub use shared::{Database, EXTENSION_ABSENT, EXTENSION_PRESENT, EXTENSION_UNKNOWN, Shared, WorkerEntry};
 
 /// Different queues one transaction is noted for one by one; beyond, the leader looks at everything.
 const MAX_PENDING: usize = 64;
@@ -39,7 +37,11 @@ struct Pending {
 
 impl Pending {
     const fn new() -> Pending {
-        Pending { notes: Vec::new(), overflowed: false, announce: false }
+        Pending {
+            notes: Vec::new(),
+            overflowed: false,
+            announce: false,
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -93,7 +95,10 @@ static mut PREVIOUS_STARTUP_HOOK: pg_sys::shmem_startup_hook_type = None;
 
 #[cfg(not(feature = "pg14"))]
 #[pg_guard]
-#[expect(ffi_unwind_calls, reason = "the previous hook may raise an error, which pg_guard hands on")]
+#[expect(
+    ffi_unwind_calls,
+    reason = "the previous hook may raise an error, which pg_guard hands on"
+)]
 extern "C-unwind" fn request_shared_memory() {
     // SAFETY: called by the postmaster as shmem_request_hook, the one place where this is allowed.
     unsafe {
@@ -105,7 +110,10 @@ extern "C-unwind" fn request_shared_memory() {
 }
 
 #[pg_guard]
-#[expect(ffi_unwind_calls, reason = "the previous hook may raise an error, which pg_guard hands on")]
+#[expect(
+    ffi_unwind_calls,
+    reason = "the previous hook may raise an error, which pg_guard hands on"
+)]
 extern "C-unwind" fn start_shared_memory() {
     // SAFETY: called as shmem_startup_hook. Everything in `Shared` is an atomic, for which every bit
     // pattern is valid; the postmaster alone runs while it is cleared, also after a crash.
@@ -114,8 +122,8 @@ extern "C-unwind" fn start_shared_memory() {
             previous();
         }
         let mut found = false;
-        let shared =
-            pg_sys::ShmemInitStruct(c"pg_hooks".as_ptr(), size_of::<Shared>(), &raw mut found).cast::<Shared>();
+        let shared = pg_sys::ShmemInitStruct(c"pg_hooks".as_ptr(), size_of::<Shared>(), &raw mut found)
+            .cast::<Shared>();
         if !found {
             (*shared).clear();
         }
@@ -133,7 +141,9 @@ pub fn shared() -> Option<&'static Shared> {
 pub fn my_database() -> Option<&'static Database> {
     // SAFETY: reads a plain global that is set once when the process connects.
     let oid = unsafe { pg_sys::MyDatabaseId }.to_u32();
-    let known = MY_DATABASE.get().filter(|database| database.oid.load(Ordering::Relaxed) == oid);
+    let known = MY_DATABASE
+        .get()
+        .filter(|database| database.oid.load(Ordering::Relaxed) == oid);
     let found = known.or_else(|| shared()?.find_or_claim(oid));
     MY_DATABASE.set(found);
     found
@@ -142,12 +152,18 @@ pub fn my_database() -> Option<&'static Database> {
 /// Tells the leader at commit that messages of this queue are due from `due_at` on, in PostgreSQL's
 /// microseconds.
 pub fn note_due(queue_id: i64, due_at: i64) {
-    note(Note { queue_id, due_at: due_at.max(Note::QUEUE_CHANGED + 1) });
+    note(Note {
+        queue_id,
+        due_at: due_at.max(Note::QUEUE_CHANGED + 1),
+    });
 }
 
 /// Tells the leader and the caches of all backends at commit that this queue changed.
 pub fn note_queue(queue_id: i64) {
-    note(Note { queue_id, due_at: Note::QUEUE_CHANGED });
+    note(Note {
+        queue_id,
+        due_at: Note::QUEUE_CHANGED,
+    });
 }
 
 /// Has the launcher look at this database at commit.
@@ -172,7 +188,11 @@ fn note(note: Note) {
 /// back; not under a snapshot that may be older than the generation.
 pub fn queue_generation() -> Option<i64> {
     let changed_here = PENDING.with_borrow(|pending| {
-        pending.overflowed || pending.notes.iter().any(|note| note.due_at == Note::QUEUE_CHANGED)
+        pending.overflowed
+            || pending
+                .notes
+                .iter()
+                .any(|note| note.due_at == Note::QUEUE_CHANGED)
     });
     // SAFETY: reads a plain global of this process.
     let old_snapshot = unsafe { pg_sys::XactIsoLevel } >= pg_sys::XACT_REPEATABLE_READ as i32;
@@ -198,7 +218,9 @@ fn register_callback() {
 /// Runs after the transaction became visible. Atomics and SetLatch only.
 unsafe extern "C-unwind" fn at_transaction_end(event: pg_sys::XactEvent::Type, _arg: *mut std::ffi::c_void) {
     PENDING.with(|pending| {
-        let Ok(mut pending) = pending.try_borrow_mut() else { return };
+        let Ok(mut pending) = pending.try_borrow_mut() else {
+            return;
+        };
         if pending.is_empty() {
             return;
         }

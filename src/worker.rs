@@ -20,16 +20,22 @@ pub extern "C-unwind" fn pg_hooks_worker_main(argument: pg_sys::Datum) {
     // SAFETY: the launcher passes the oid by value.
     let oid = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or(pg_sys::InvalidOid);
     session::connect(oid);
-    let Some(database) = wake::my_database() else { session::exit_for_good() };
+    let Some(database) = wake::my_database() else {
+        session::exit_for_good()
+    };
     enter(database);
     match session::transaction(c"pg_hooks: looking for the extension", store::extension_oid) {
         Ok(Some(extension)) => {
-            database.extension.store(wake::EXTENSION_PRESENT, std::sync::atomic::Ordering::Release);
+            database
+                .extension
+                .store(wake::EXTENSION_PRESENT, std::sync::atomic::Ordering::Release);
             wait_until_leader();
             leader::run(database, extension)
         }
         Ok(None) => {
-            database.extension.store(wake::EXTENSION_ABSENT, std::sync::atomic::Ordering::Release);
+            database
+                .extension
+                .store(wake::EXTENSION_ABSENT, std::sync::atomic::Ordering::Release);
             session::exit_for_good()
         }
         Err(failure) => {

@@ -21,7 +21,8 @@ fn send_text(
 ) -> i64 {
     let queue_id = queue::id_by_name(queue).or_raise();
     let body = body.map_or_else(DatumWithOid::null::<&str>, DatumWithOid::from);
-    TEXT.with(|insert| store(insert, TEXT_INSERT, queue_id, body, at, headers)).or_raise()
+    TEXT.with(|insert| store(insert, TEXT_INSERT, queue_id, body, at, headers))
+        .or_raise()
 }
 
 #[pg_extern(sql = false)]
@@ -33,7 +34,9 @@ fn send_bytea(
 ) -> i64 {
     let queue_id = queue::id_by_name(queue).or_raise();
     let body = body.map_or_else(DatumWithOid::null::<&[u8]>, DatumWithOid::from);
-    BYTEA.with(|insert| store(insert, BYTEA_INSERT, queue_id, body, at, headers)).or_raise()
+    BYTEA
+        .with(|insert| store(insert, BYTEA_INSERT, queue_id, body, at, headers))
+        .or_raise()
 }
 
 const TEXT_INSERT: &str =
@@ -74,10 +77,16 @@ fn store(
                 prepared.get_or_init(|| statement)
             }
         };
-        client.update(statement, None, &arguments)?.first().get_one::<i64>()
+        client
+            .update(statement, None, &arguments)?
+            .first()
+            .get_one::<i64>()
     });
     id.ok().flatten().ok_or_else(|| {
-        Error::invalid("message was not stored", "A rule or trigger on hooks.message must not suppress rows.")
+        Error::invalid(
+            "message was not stored",
+            "A rule or trigger on hooks.message must not suppress rows.",
+        )
     })
 }
 
@@ -94,18 +103,28 @@ mod column {
 ///
 /// Returns the column to change and its new value when the due time is to become now.
 pub fn check(row: &NewRow) -> Result<Option<(i32, pg_sys::Datum)>, Error> {
-    let queue_id = row
-        .get::<i64>(column::QUEUE_ID)
-        .ok_or_else(|| Error::invalid("queue_id must not be null", "Give the id of a row of hooks.queue."))?;
+    let queue_id = row.get::<i64>(column::QUEUE_ID).ok_or_else(|| {
+        Error::invalid(
+            "queue_id must not be null",
+            "Give the id of a row of hooks.queue.",
+        )
+    })?;
     queue::require(queue_id)?;
-    check_size(row.size(column::BODY).or_else(|| row.size(column::BODY_BYTES)).unwrap_or(0))?;
+    check_size(
+        row.size(column::BODY)
+            .or_else(|| row.size(column::BODY_BYTES))
+            .unwrap_or(0),
+    )?;
     if let Some(headers) = row.get::<JsonB>(column::HEADERS) {
         queue::validate_headers(&headers)?;
     }
     let now = wake::transaction_start();
     let due_at = row.get::<i64>(column::DUE_AT);
     if due_at == Some(i64::MAX) {
-        return Err(Error::invalid("due time must not be infinite", "Give the time at which to send."));
+        return Err(Error::invalid(
+            "due time must not be infinite",
+            "Give the time at which to send.",
+        ));
     }
     wake::note_due(queue_id, due_at.unwrap_or(now).max(now));
     let future = due_at.is_some_and(|due_at| due_at >= now);

@@ -17,7 +17,13 @@ fn announce() {
     wake::announce();
 }
 
-type WorkerRow = (i32, bool, Option<TimestampWithTimeZone>, Option<TimestampWithTimeZone>, i32);
+type WorkerRow = (
+    i32,
+    bool,
+    Option<TimestampWithTimeZone>,
+    Option<TimestampWithTimeZone>,
+    i32,
+);
 
 #[pg_extern(sql = false)]
 fn workers() -> TableIterator<
@@ -39,11 +45,23 @@ fn worker_rows(database: &wake::Database) -> Vec<WorkerRow> {
     let row = |worker: &wake::WorkerEntry| {
         let pid = worker.pid.load(Ordering::Acquire);
         let leads = pid == leader_pid;
-        let in_flight = if leads { database.in_flight.load(Ordering::Relaxed) } else { 0 };
-        let since = leads.then(|| timestamp(database.leader_since.load(Ordering::Relaxed))).flatten();
+        let in_flight = if leads {
+            database.in_flight.load(Ordering::Relaxed)
+        } else {
+            0
+        };
+        let since = leads
+            .then(|| timestamp(database.leader_since.load(Ordering::Relaxed)))
+            .flatten();
         (pid != 0).then(|| {
             let started_at = timestamp(worker.started_at.load(Ordering::Relaxed));
-            (pid, leads, started_at, since, i32::try_from(in_flight).unwrap_or(i32::MAX))
+            (
+                pid,
+                leads,
+                started_at,
+                since,
+                i32::try_from(in_flight).unwrap_or(i32::MAX),
+            )
         })
     };
     database.workers.iter().filter_map(row).collect()

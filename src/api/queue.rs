@@ -18,9 +18,14 @@ fn check_url(url: &str) {
 
 fn validate_url(url: &str) -> Result<(), Error> {
     let endpoint = Endpoint::parse(url).map_err(|invalid| Error::invalid(invalid.message, invalid.hint))?;
-    let Some(address) = endpoint.literal_address() else { return Ok(()) };
+    let Some(address) = endpoint.literal_address() else {
+        return Ok(());
+    };
     let rules = guc::address_rules().map_err(|problem| {
-        Error::invalid(problem, "Correct hooks.allowed_networks in the server's configuration.")
+        Error::invalid(
+            problem,
+            "Correct hooks.allowed_networks in the server's configuration.",
+        )
     })?;
     rules.check(endpoint.scheme(), address).map_err(|denied| {
         Error::invalid(
@@ -71,8 +76,11 @@ pub fn id_by_name(name: Option<&str>) -> Result<i64, Error> {
         return Ok(id);
     }
     let generation = wake::queue_generation();
-    let id = look_up("select id from hooks.queue where name operator(pg_catalog.=) $1", name)
-        .ok_or_else(|| Error::UnknownQueue(name.to_owned()))?;
+    let id = look_up(
+        "select id from hooks.queue where name operator(pg_catalog.=) $1",
+        name,
+    )
+    .ok_or_else(|| Error::UnknownQueue(name.to_owned()))?;
     remember(generation, |known| {
         known.by_name.insert(name.to_owned(), id);
         known.ids.insert(id);
@@ -86,8 +94,11 @@ pub fn require(queue_id: i64) -> Result<(), Error> {
         return Ok(());
     }
     let generation = wake::queue_generation();
-    look_up("select id from hooks.queue where id operator(pg_catalog.=) $1", queue_id)
-        .ok_or_else(|| Error::UnknownQueue(queue_id.to_string()))?;
+    look_up(
+        "select id from hooks.queue where id operator(pg_catalog.=) $1",
+        queue_id,
+    )
+    .ok_or_else(|| Error::UnknownQueue(queue_id.to_string()))?;
     remember(generation, |known| {
         known.ids.insert(queue_id);
     });
@@ -96,7 +107,13 @@ pub fn require(queue_id: i64) -> Result<(), Error> {
 
 fn cached<T>(find: impl FnOnce(&Known) -> Option<T>) -> Option<T> {
     let generation = wake::queue_generation()?;
-    KNOWN.with_borrow(|known| if known.generation == generation { find(known) } else { None })
+    KNOWN.with_borrow(|known| {
+        if known.generation == generation {
+            find(known)
+        } else {
+            None
+        }
+    })
 }
 
 /// `generation` was read before the look-up: a change that commits in between makes the entry stale.
@@ -104,7 +121,10 @@ fn remember(generation: Option<i64>, add: impl FnOnce(&mut Known)) {
     let Some(generation) = generation else { return };
     KNOWN.with_borrow_mut(|known| {
         if known.generation != generation || known.ids.len() > 10_000 {
-            *known = Known { generation, ..Known::default() };
+            *known = Known {
+                generation,
+                ..Known::default()
+            };
         }
         add(known);
     });
@@ -114,6 +134,10 @@ fn remember(generation: Option<i64>, add: impl FnOnce(&mut Known)) {
 fn look_up<'a>(query: &str, key: impl Into<pgrx::datum::DatumWithOid<'a>>) -> Option<i64> {
     Spi::connect_mut(|client| {
         let rows = client.update(query, Some(1), &[key.into()]).ok()?;
-        if rows.is_empty() { None } else { rows.first().get_one::<i64>().ok()? }
+        if rows.is_empty() {
+            None
+        } else {
+            rows.first().get_one::<i64>().ok()?
+        }
     })
 }

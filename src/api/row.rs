@@ -52,7 +52,11 @@ impl<'a> NewRow<'a> {
             }
             let trigger = (*call).context.cast::<pg_sys::TriggerData>().as_ref()?;
             let updates = pgrx::trigger_support::trigger_fired_by_update(trigger.tg_event);
-            let tuple = if updates { trigger.tg_newtuple } else { trigger.tg_trigtuple };
+            let tuple = if updates {
+                trigger.tg_newtuple
+            } else {
+                trigger.tg_trigtuple
+            };
             (!tuple.is_null()).then_some(NewRow { trigger, tuple })
         }
     }

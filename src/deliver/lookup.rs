@@ -137,7 +137,7 @@ impl Lookups {
         });
         book.under_way.insert(host.to_owned(), Arc::clone(&flight));
         book.waiting.push_back(host.to_owned());
-        if book.idle > 0 {
+        if book.waiting.len() <= book.idle {
             self.work.notify_one();
         } else if book.threads < MAX_THREADS {
             self.add_thread(book);

@@ -50,7 +50,10 @@ impl Method {
     /// The method of that name; names are upper case, as in RFC 9110.
     #[must_use]
     pub fn parse(name: &str) -> Option<Method> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
+        Self::ALL
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, method)| *method)
     }
 
     /// The name on the wire.

@@ -26,8 +26,8 @@ use super::retry::{self, Resolution};
 use super::time::Timestamp;
 pub use lane::Cursor;
 use lane::Lane;
-use probation::Probation;
 pub use probation::MAX_DEATHS;
+use probation::Probation;
 
 /// `hooks.message.id`.
 pub type MessageId = i64;
@@ -189,8 +189,12 @@ impl Scheduler {
         let mut free = self.slots.saturating_sub(self.in_flight.len());
         let share = u32::try_from(free.div_ceil(self.turns.len().max(1))).unwrap_or(u32::MAX);
         let mut fetches = Vec::new();
-        while free > 0 && let Some(id) = self.turns.pop_front() {
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+        while free > 0
+            && let Some(id) = self.turns.pop_front()
+        {
+            let Some(lane) = self.lanes.get_mut(&id) else {
+                continue;
+            };
             lane.in_turn = false;
             let room = u32::try_from(free).unwrap_or(u32::MAX);
             if let Some(fetch) = lane.grant(share.min(room)) {
@@ -213,7 +217,9 @@ impl Scheduler {
         next_due: Option<Timestamp>,
         now: Timestamp,
     ) -> Vec<Admission> {
-        let Some(lane) = self.lanes.get_mut(&fetch.queue_id) else { return Vec::new() };
+        let Some(lane) = self.lanes.get_mut(&fetch.queue_id) else {
+            return Vec::new();
+        };
         let granted = std::mem::take(&mut lane.granted) as usize;
         let mut admitted = Vec::new();
         let mut considered = 0;
@@ -222,13 +228,24 @@ impl Scheduler {
                 break;
             }
             considered += 1;
-            lane.cursor = Cursor { due_at: row.due_at, id: row.id };
+            lane.cursor = Cursor {
+                due_at: row.due_at,
+                id: row.id,
+            };
             if self.in_flight.contains_key(&row.id) {
                 continue;
             }
-            let Some(admission) = self.probation.admit(fetch.queue_id, row, now) else { continue };
+            let Some(admission) = self.probation.admit(fetch.queue_id, row, now) else {
+                continue;
+            };
             let budget_attempt = row.attempt.saturating_sub(row.attempts_before).saturating_add(1);
-            self.in_flight.insert(row.id, Flight { queue_id: fetch.queue_id, budget_attempt });
+            self.in_flight.insert(
+                row.id,
+                Flight {
+                    queue_id: fetch.queue_id,
+                    budget_attempt,
+                },
+            );
             lane.in_flight += 1;
             admitted.push(admission);
         }
@@ -241,8 +258,12 @@ impl Scheduler {
     /// What becomes of a message in flight after this outcome. `jitter` is uniform in [-1, 1].
     #[must_use]
     pub fn verdict(&self, id: MessageId, outcome: &Outcome, now: Timestamp, jitter: f64) -> Verdict {
-        let Some(flight) = self.in_flight.get(&id) else { return Verdict::Dead };
-        let Some(lane) = self.lanes.get(&flight.queue_id) else { return Verdict::Dead };
+        let Some(flight) = self.in_flight.get(&id) else {
+            return Verdict::Dead;
+        };
+        let Some(lane) = self.lanes.get(&flight.queue_id) else {
+            return Verdict::Dead;
+        };
         match retry::resolve(&lane.queue.retry, flight.budget_attempt, outcome, jitter) {
             Resolution::Delivered => Verdict::Delivered,
             Resolution::RetryIn(delay) => Verdict::RetryAt(now.after(delay)),
@@ -253,7 +274,9 @@ impl Scheduler {
     /// A message is no longer in flight: its result is recorded, and it is due again at `due_at` if
     /// that was a retry.
     pub fn release(&mut self, id: MessageId, due_at: Option<Timestamp>) {
-        let Some(flight) = self.in_flight.remove(&id) else { return };
+        let Some(flight) = self.in_flight.remove(&id) else {
+            return;
+        };
         let queue_id = flight.queue_id;
         if let Some(lane) = self.lanes.get_mut(&queue_id) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
@@ -305,7 +328,9 @@ impl Scheduler {
     /// Puts a queue where it belongs: in turn, waiting for a time, or nowhere.
     fn place(&mut self, id: QueueId) {
         self.unplace(id);
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return;
+        };
         if !lane.wants_reading() {
             return;
         }

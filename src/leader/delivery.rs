@@ -1,102 +1,20 @@
-//! Rows out, results back.
+//! Rows out: reading what is due and handing it to the I/O threads.
 
 use std::collections::HashMap;
-
-use pgrx::PgSqlErrorCode;
-use pgrx::prelude::*;
 
 use super::Leader;
 use crate::deliver::Job;
 use crate::domain::message::Message;
 use crate::domain::queue::QueueId;
-use crate::domain::scheduler::{Admission, Fetch, MAX_DEATHS, Verdict};
+use crate::domain::scheduler::{Admission, Fetch, MAX_DEATHS};
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
-use crate::store::{self, Fetched, Grave, Record, Row};
+use crate::store::{self, Fetched, Grave, Row};
 
 /// Bodies read by one fetch, in bytes; one more row may exceed it.
 const BYTE_BUDGET: usize = 16 << 20;
 
 impl Leader {
-    /// Takes what the I/O threads finished and has the scheduler judge it.
-    pub fn take_results(&mut self) {
-        let mut finished = Vec::new();
-        self.pool.take_finished(&mut finished);
-        let now = session::now();
-        for attempt in finished {
-            let jitter = self.random.f64() * 2.0 - 1.0;
-            let Some(queue_id) = self.scheduler.queue_of(attempt.message_id) else { continue };
-            let verdict = self.scheduler.verdict(attempt.message_id, &attempt.outcome, now, jitter);
-            self.unrecorded.push(Record { queue_id, attempt, verdict });
-        }
-    }
-
-    /// Records all results in one transaction.
-    pub fn record(&mut self) -> Result<(), Failure> {
-        let records = std::mem::take(&mut self.unrecorded);
-        self.record_batch(records)
-    }
-
-    /// A batch that fails is halved until the row that cannot be recorded is alone.
-    fn record_batch(&mut self, mut records: Vec<Record>) -> Result<(), Failure> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let result = session::transaction(c"pg_hooks: recording results", |client| {
-            store::record(client, &records)
-        });
-        match result {
-            Ok(buried) => {
-                for record in &records {
-                    self.release(record);
-                }
-                self.tell_buried(&buried);
-                Ok(())
-            }
-            Err(failure) if is_passing(failure.code) => {
-                self.unrecorded.append(&mut records);
-                Err(failure)
-            }
-            Err(failure) if records.len() > 1 => {
-                let rest = records.split_off(records.len() / 2);
-                debug1!("pg_hooks halves a batch of results: {failure}");
-                let first = self.record_batch(records);
-                let second = self.record_batch(rest);
-                first.and(second)
-            }
-            Err(failure) => {
-                self.park(records, &failure);
-                Ok(())
-            }
-        }
-    }
-
-    fn release(&mut self, record: &Record) {
-        let due_at = match record.verdict {
-            Verdict::RetryAt(due_at) => Some(due_at),
-            Verdict::Delivered | Verdict::Dead => None,
-        };
-        self.scheduler.release(record.attempt.message_id, due_at);
-    }
-
-    /// A result that cannot be recorded: the message stays in flight in memory, so that it is neither
-    /// sent again nor stops the others; the next leader tries it again.
-    fn park(&self, records: Vec<Record>, failure: &Failure) {
-        for record in records {
-            let id = record.attempt.message_id;
-            warning!("could not record the result of message {id}, which is parked: {failure}");
-        }
-    }
-
-    fn tell_buried(&mut self, buried: &[store::Buried]) {
-        for letter in buried {
-            log!("message {} of queue {} became a dead letter", letter.id, letter.queue_id);
-            if let Some(queue_id) = letter.copied_to {
-                self.scheduler.note_due(queue_id, session::now());
-            }
-        }
-    }
-
     /// Reads due rows into the free slots and hands them to the I/O threads.
     pub fn deliver(&mut self) -> Result<(), Failure> {
         let now = session::now();
@@ -171,7 +89,8 @@ impl Leader {
         });
         if let Err(failure) = claimed {
             for row in &rows {
-                self.scheduler.release(row.candidate.id, Some(row.candidate.due_at));
+                self.scheduler
+                    .release(row.candidate.id, Some(row.candidate.due_at));
             }
             return Err(failure);
         }
@@ -210,7 +129,10 @@ impl Leader {
             headers,
             body,
         };
-        self.pool.submit(Job { queue: queue.clone(), message });
+        self.pool.submit(Job {
+            queue: queue.clone(),
+            message,
+        });
     }
 }
 
@@ -229,20 +151,4 @@ fn grave(row: &Row, error_class: &str, last_error: String) -> Grave {
 fn died(row: &Row) -> String {
     let deaths = row.candidate.deaths;
     format!("the worker died {deaths} times while it sent this message (limit {MAX_DEATHS})")
-}
-
-/// Failures that say nothing about the rows and may be gone at the next try.
-fn is_passing(code: PgSqlErrorCode) -> bool {
-    matches!(
-        code,
-        PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE
-            | PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED
-            | PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
-            | PgSqlErrorCode::ERRCODE_QUERY_CANCELED
-            | PgSqlErrorCode::ERRCODE_DISK_FULL
-            | PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY
-            | PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES
-            | PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE
-            | PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME
-    )
 }

@@ -1,5 +1,6 @@
 //! Following what others change: notes of commits, queues, the extension itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,7 +26,8 @@ impl Leader {
             if note.due_at == Note::QUEUE_CHANGED {
                 changed.push(note.queue_id);
             } else {
-                self.scheduler.note_due(note.queue_id, session::unix_time(note.due_at));
+                self.scheduler
+                    .note_due(note.queue_id, session::unix_time(note.due_at));
             }
         }
         if self.database.prepared.swap(false, Ordering::AcqRel) {
@@ -39,14 +41,22 @@ impl Leader {
         if !changed.is_empty() {
             self.load_changed(changed)?;
         }
-        if now >= self.next_rescan { self.rescan() } else { Ok(()) }
+        if now >= self.next_rescan {
+            self.rescan()
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads all queues and when each has something due.
     pub fn load_everything(&mut self) -> Result<(), Failure> {
         let queues = session::transaction(c"pg_hooks: loading queues", store::load_all_queues)?;
-        let gone: Vec<QueueId> =
-            self.scheduler.queue_ids().filter(|id| !queues.iter().any(|row| row.id == *id)).collect();
+        let present: HashSet<QueueId> = queues.iter().map(|row| row.id).collect();
+        let gone: Vec<QueueId> = self
+            .scheduler
+            .queue_ids()
+            .filter(|id| !present.contains(id))
+            .collect();
         for id in gone {
             self.scheduler.drop_queue(id);
         }
@@ -64,11 +74,14 @@ impl Leader {
         let queues = loaded.inspect_err(|_| {
             // Not forgotten: they are asked for again as unknown ones.
             for id in &ids {
-                self.database.notes.push(Note { queue_id: *id, due_at: Note::QUEUE_CHANGED });
+                self.database.notes.push(Note {
+                    queue_id: *id,
+                    due_at: Note::QUEUE_CHANGED,
+                });
             }
         })?;
-        let gone: Vec<QueueId> =
-            ids.into_iter().filter(|id| !queues.iter().any(|row| row.id == *id)).collect();
+        let present: HashSet<QueueId> = queues.iter().map(|row| row.id).collect();
+        let gone: Vec<QueueId> = ids.into_iter().filter(|id| !present.contains(id)).collect();
         self.load(queues);
         for id in &gone {
             self.scheduler.drop_queue(*id);
@@ -93,7 +106,12 @@ impl Leader {
         let seen = session::transaction(c"pg_hooks: looking for due messages", |client| {
             let prepared = self.prepared && store::has_prepared_transactions(client)?;
             let extension = store::extension_oid(client)?;
-            Ok((prepared, extension, store::earliest_due(client)?, store::orphaned_queues(client)?))
+            Ok((
+                prepared,
+                extension,
+                store::earliest_due(client)?,
+                store::orphaned_queues(client)?,
+            ))
         });
         let (prepared, extension, earliest, orphaned) = seen?;
         if extension != Some(self.extension) {
@@ -103,7 +121,11 @@ impl Leader {
             self.scheduler.note_due(queue_id, due_at);
         }
         self.prepared = prepared;
-        let pause = if prepared { PREPARED_POLL } else { guc::rescan_interval() };
+        let pause = if prepared {
+            PREPARED_POLL
+        } else {
+            guc::rescan_interval()
+        };
         self.next_rescan = session::now().after(pause);
         self.bury_orphans(&orphaned)
     }
@@ -147,7 +169,9 @@ impl Leader {
         if made_anew {
             session::exit_for_restart();
         }
-        self.database.extension.store(wake::EXTENSION_ABSENT, Ordering::Release);
+        self.database
+            .extension
+            .store(wake::EXTENSION_ABSENT, Ordering::Release);
         session::exit_for_good()
     }
 }

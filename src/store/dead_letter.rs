@@ -71,8 +71,16 @@ pub fn bury(client: &mut SpiClient<'_>, graves: &[Grave]) -> Result<Vec<Buried>,
         graves.iter().map(|g| g.attempt).collect::<Vec<_>>().into(),
         graves.iter().map(|g| g.attempts).collect::<Vec<_>>().into(),
         graves.iter().map(|g| g.last_status).collect::<Vec<_>>().into(),
-        graves.iter().map(|g| g.error_class.clone()).collect::<Vec<_>>().into(),
-        graves.iter().map(|g| g.last_error.clone()).collect::<Vec<_>>().into(),
+        graves
+            .iter()
+            .map(|g| g.error_class.clone())
+            .collect::<Vec<_>>()
+            .into(),
+        graves
+            .iter()
+            .map(|g| g.last_error.clone())
+            .collect::<Vec<_>>()
+            .into(),
     ];
     BURY.with(|statement| statement.run(client, &arguments))?
         .into_iter()
@@ -103,5 +111,7 @@ statement!(
 
 /// Moves up to 1000 messages of queues that do not exist to `hooks.dead_letter`. Returns how many.
 pub fn bury_orphans(client: &mut SpiClient<'_>, queue_ids: &[QueueId]) -> Result<usize, Failure> {
-    Ok(BURY_ORPHANS.with(|statement| statement.run(client, &[queue_ids.to_vec().into()]))?.len())
+    Ok(BURY_ORPHANS
+        .with(|statement| statement.run(client, &[queue_ids.to_vec().into()]))?
+        .len())
 }

@@ -47,10 +47,16 @@ pub fn begin_leading(client: &mut SpiClient<'_>) -> Result<Installation, Failure
         code: PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
         message: "hooks.installation has no row".to_owned(),
     })?;
-    Ok(Installation { webhook_key: column(&row, 1)?, ended_clean: column(&row, 2)? })
+    Ok(Installation {
+        webhook_key: column(&row, 1)?,
+        ended_clean: column(&row, 2)?,
+    })
 }
 
-statement!(END, "update hooks.installation set ended_clean = true where led_by = pg_backend_pid()");
+statement!(
+    END,
+    "update hooks.installation set ended_clean = true where led_by = pg_backend_pid()"
+);
 
 /// Notes that this process ended in order.
 pub fn end_leading(client: &mut SpiClient<'_>) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! Messages that wait: reading those that are due.
 
+use std::collections::HashSet;
+
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 use pgrx::{JsonB, pg_sys};
 
@@ -68,9 +70,15 @@ pub fn fetch(
     byte_budget: usize,
 ) -> Result<Fetched, Failure> {
     let queue_ids: Vec<i64> = fetches.iter().map(|fetch| fetch.queue_id).collect();
-    let after_due: Vec<_> = fetches.iter().map(|fetch| to_postgres(fetch.after.due_at)).collect();
+    let after_due: Vec<_> = fetches
+        .iter()
+        .map(|fetch| to_postgres(fetch.after.due_at))
+        .collect();
     let after_ids: Vec<i64> = fetches.iter().map(|fetch| fetch.after.id).collect();
-    let limits: Vec<i32> = fetches.iter().map(|f| i32::try_from(f.limit).unwrap_or(i32::MAX)).collect();
+    let limits: Vec<i32> = fetches
+        .iter()
+        .map(|f| i32::try_from(f.limit).unwrap_or(i32::MAX))
+        .collect();
     let arguments = [
         queue_ids.into(),
         after_due.into(),
@@ -177,7 +185,11 @@ pub fn earliest_due(client: &mut SpiClient<'_>) -> Result<Vec<(QueueId, Timestam
 
 /// Ids of queues that messages name and that do not exist.
 pub fn orphaned_queues(client: &mut SpiClient<'_>) -> Result<Vec<QueueId>, Failure> {
-    ORPHANED.with(|statement| statement.run(client, &[]))?.into_iter().map(|row| column(&row, 1)).collect()
+    ORPHANED
+        .with(|statement| statement.run(client, &[]))?
+        .into_iter()
+        .map(|row| column(&row, 1))
+        .collect()
 }
 
 statement!(
@@ -189,4 +201,25 @@ statement!(
 pub fn claim(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<(), Failure> {
     CLAIM.with(|statement| statement.run(client, &[ids.into()]))?;
     Ok(())
+}
+
+// A look at the locks alone: they are given back at the end of the transaction.
+statement!(
+    LOCKED,
+    "with free as (
+       select m.id from hooks.message as m where m.id = any ($1) for update skip locked
+     )
+     select m.id
+     from hooks.message as m
+     where m.id = any ($1)
+       and not exists (select from free as f where f.id = m.id)"
+);
+
+/// Which of these messages somebody else has locked.
+pub fn locked(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<HashSet<i64>, Failure> {
+    LOCKED
+        .with(|statement| statement.run(client, &[ids.into()]))?
+        .into_iter()
+        .map(|row| column(&row, 1))
+        .collect()
 }

@@ -8,7 +8,7 @@ mod record;
 
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
 pub use installation::{begin_leading, end_leading, extension_oid, has_prepared_transactions};
-pub use message::{Fetched, Row, claim, earliest_due, fetch, orphaned_queues};
+pub use message::{Fetched, Row, claim, earliest_due, fetch, locked, orphaned_queues};
 pub use queue::{QueueRow, load_all_queues, load_queues};
 pub use record::{Record, record};
 
@@ -26,7 +26,10 @@ struct Statement {
 
 impl Statement {
     const fn new(sql: &'static str) -> Statement {
-        Statement { sql, prepared: std::cell::OnceCell::new() }
+        Statement {
+            sql,
+            prepared: std::cell::OnceCell::new(),
+        }
     }
 
     /// Runs the statement with a snapshot of its own.

@@ -53,7 +53,14 @@ pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<Qu
 }
 
 fn read_all(rows: SpiTupleTable<'_>) -> Result<Vec<QueueRow>, Failure> {
-    rows.into_iter().map(|row| Ok(QueueRow { id: column(&row, 1)?, policy: read(&row)? })).collect()
+    rows.into_iter()
+        .map(|row| {
+            Ok(QueueRow {
+                id: column(&row, 1)?,
+                policy: read(&row)?,
+            })
+        })
+        .collect()
 }
 
 fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
@@ -69,7 +76,9 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
         Ok(headers) => headers,
         Err(invalid) => return Ok(Err(invalid.message)),
     };
-    let Some(method) = Method::parse(&method) else { return Ok(Err("method is not supported".to_owned())) };
+    let Some(method) = Method::parse(&method) else {
+        return Ok(Err("method is not supported".to_owned()));
+    };
     Ok(Ok(Queue {
         id: column(row, 1)?,
         endpoint,
@@ -77,9 +86,17 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
         headers,
         timeout: micros(column(row, 5)?),
         accepted: statuses.map_or(AcceptedStatuses::Successful, |statuses| {
-            AcceptedStatuses::Listed(statuses.into_iter().filter_map(|status| status.try_into().ok()).collect())
+            AcceptedStatuses::Listed(
+                statuses
+                    .into_iter()
+                    .filter_map(|status| status.try_into().ok())
+                    .collect(),
+            )
         }),
-        retry: RetryPolicy { max_attempts: count(column(row, 7)?), backoff: backoff(row)? },
+        retry: RetryPolicy {
+            max_attempts: count(column(row, 7)?),
+            backoff: backoff(row)?,
+        },
         max_in_flight: count(column(row, 11)?),
         active: column(row, 12)?,
     }))
@@ -90,7 +107,10 @@ fn backoff(row: &SpiHeapTupleData<'_>) -> Result<Backoff, Failure> {
     let (min, max): (Option<i64>, Option<i64>) = (optional(row, 9)?, optional(row, 10)?);
     Ok(match (schedule, min, max) {
         (Some(delays), _, _) => Backoff::Schedule(delays.into_iter().map(micros).collect()),
-        (None, Some(min), Some(max)) => Backoff::Exponential { min: micros(min), max: micros(max) },
+        (None, Some(min), Some(max)) => Backoff::Exponential {
+            min: micros(min),
+            max: micros(max),
+        },
         _ => Backoff::Schedule(STANDARD_SCHEDULE.to_vec()),
     })
 }

@@ -25,7 +25,10 @@ impl Record {
     }
 
     fn status(&self) -> Option<i16> {
-        self.attempt.outcome.status().and_then(|status| i16::try_from(status).ok())
+        self.attempt
+            .outcome
+            .status()
+            .and_then(|status| i16::try_from(status).ok())
     }
 }
 
@@ -68,17 +71,32 @@ pub fn record(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Vec<Buri
     write_attempts(client, records)?;
     finish_delivered(client, records)?;
     schedule_retries(client, records)?;
-    let graves: Vec<Grave> = records.iter().filter(|r| r.verdict == Verdict::Dead).map(grave).collect();
-    if graves.is_empty() { Ok(Vec::new()) } else { bury(client, &graves) }
+    let graves: Vec<Grave> = records
+        .iter()
+        .filter(|r| r.verdict == Verdict::Dead)
+        .map(grave)
+        .collect();
+    if graves.is_empty() {
+        Ok(Vec::new())
+    } else {
+        bury(client, &graves)
+    }
 }
 
 fn finish_delivered(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), Failure> {
-    let delivered: Vec<&Record> = records.iter().filter(|r| r.verdict == Verdict::Delivered).collect();
+    let delivered: Vec<&Record> = records
+        .iter()
+        .filter(|r| r.verdict == Verdict::Delivered)
+        .collect();
     if delivered.is_empty() {
         return Ok(());
     }
     let arguments = [
-        delivered.iter().map(|r| r.attempt.message_id).collect::<Vec<_>>().into(),
+        delivered
+            .iter()
+            .map(|r| r.attempt.message_id)
+            .collect::<Vec<_>>()
+            .into(),
         delivered.iter().map(|r| r.number()).collect::<Vec<_>>().into(),
         delivered.iter().map(|r| r.status()).collect::<Vec<_>>().into(),
     ];
@@ -98,9 +116,17 @@ fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<()
         return Ok(());
     }
     let arguments = [
-        retries.iter().map(|(r, _)| r.attempt.message_id).collect::<Vec<_>>().into(),
+        retries
+            .iter()
+            .map(|(r, _)| r.attempt.message_id)
+            .collect::<Vec<_>>()
+            .into(),
         retries.iter().map(|(r, _)| r.number()).collect::<Vec<_>>().into(),
-        retries.iter().map(|(_, due_at)| *due_at).collect::<Vec<_>>().into(),
+        retries
+            .iter()
+            .map(|(_, due_at)| *due_at)
+            .collect::<Vec<_>>()
+            .into(),
     ];
     RETRY.with(|statement| statement.run(client, &arguments))?;
     Ok(())
@@ -124,13 +150,28 @@ fn write_attempts(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), 
         attempts().map(|a| a.message_id).collect::<Vec<_>>().into(),
         records.iter().map(Record::number).collect::<Vec<_>>().into(),
         records.iter().map(|r| r.queue_id).collect::<Vec<_>>().into(),
-        attempts().map(|a| to_postgres(a.attempted_at)).collect::<Vec<_>>().into(),
-        attempts().map(|a| a.duration.as_secs_f64() * 1000.0).collect::<Vec<_>>().into(),
+        attempts()
+            .map(|a| to_postgres(a.attempted_at))
+            .collect::<Vec<_>>()
+            .into(),
+        attempts()
+            .map(|a| a.duration.as_secs_f64() * 1000.0)
+            .collect::<Vec<_>>()
+            .into(),
         records.iter().map(Record::status).collect::<Vec<_>>().into(),
-        attempts().map(|a| a.outcome.error_class().map(str::to_owned)).collect::<Vec<_>>().into(),
-        attempts().map(|a| a.outcome.error_text().map(storable)).collect::<Vec<_>>().into(),
+        attempts()
+            .map(|a| a.outcome.error_class().map(str::to_owned))
+            .collect::<Vec<_>>()
+            .into(),
+        attempts()
+            .map(|a| a.outcome.error_text().map(storable))
+            .collect::<Vec<_>>()
+            .into(),
         attempts().map(response).collect::<Vec<_>>().into(),
-        attempts().map(|a| a.response.truncated).collect::<Vec<_>>().into(),
+        attempts()
+            .map(|a| a.response.truncated)
+            .collect::<Vec<_>>()
+            .into(),
     ];
     ATTEMPTS.with(|statement| statement.run(client, &arguments))?;
     Ok(())
@@ -143,5 +184,13 @@ fn response(attempt: &Attempt) -> Option<Vec<u8>> {
 
 /// Text that every database encoding can hold and no NUL is in.
 fn storable(text: String) -> String {
-    text.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_ascii() && !c.is_ascii_control() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
 }

@@ -55,7 +55,10 @@ impl Ring {
             let entry = &self.entries[tail % ENTRIES];
             let turn = entry.turn.load(Ordering::Acquire);
             if turn == tail {
-                match self.tail.compare_exchange_weak(tail, tail + 1, Ordering::Relaxed, Ordering::Relaxed) {
+                match self
+                    .tail
+                    .compare_exchange_weak(tail, tail + 1, Ordering::Relaxed, Ordering::Relaxed)
+                {
                     Ok(_) => {
                         entry.queue_id.store(note.queue_id, Ordering::Relaxed);
                         entry.due_at.store(note.due_at, Ordering::Relaxed);
@@ -111,7 +114,11 @@ mod tests {
             tail: AtomicUsize::new(9),
             overflowed: AtomicBool::new(true),
             entries: [const {
-                Entry { turn: AtomicUsize::new(0), queue_id: AtomicI64::new(0), due_at: AtomicI64::new(0) }
+                Entry {
+                    turn: AtomicUsize::new(0),
+                    queue_id: AtomicI64::new(0),
+                    due_at: AtomicI64::new(0),
+                }
             }; ENTRIES],
         };
         ring.clear();
@@ -123,10 +130,19 @@ mod tests {
         let ring = ring();
         for round in 0..5 {
             for n in 0..ENTRIES as i64 {
-                ring.push(Note { queue_id: round, due_at: n });
+                ring.push(Note {
+                    queue_id: round,
+                    due_at: n,
+                });
             }
             for n in 0..ENTRIES as i64 {
-                assert_eq!(ring.pop(), Some(Note { queue_id: round, due_at: n }));
+                assert_eq!(
+                    ring.pop(),
+                    Some(Note {
+                        queue_id: round,
+                        due_at: n
+                    })
+                );
             }
             assert_eq!(ring.pop(), None);
         }
@@ -137,7 +153,10 @@ mod tests {
     fn full_ring_raises_the_overflow_flag_once() {
         let ring = ring();
         for n in 0..=ENTRIES as i64 {
-            ring.push(Note { queue_id: n, due_at: 0 });
+            ring.push(Note {
+                queue_id: n,
+                due_at: 0,
+            });
         }
         assert!(ring.take_overflow());
         assert!(!ring.take_overflow());
@@ -152,7 +171,10 @@ mod tests {
                 let ring = Arc::clone(&ring);
                 std::thread::spawn(move || {
                     for n in 0..20_000 {
-                        ring.push(Note { queue_id: writer, due_at: n });
+                        ring.push(Note {
+                            queue_id: writer,
+                            due_at: n,
+                        });
                     }
                 })
             })

@@ -77,7 +77,10 @@ impl Database {
     /// Enters this process as a worker; `None` when there are too many.
     pub fn enter_worker(&self, pid: i32, started_at: i64) -> Option<&WorkerEntry> {
         let free = |entry: &&WorkerEntry| {
-            entry.pid.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            entry
+                .pid
+                .compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
         };
         let entry = self.workers.iter().find(free)?;
         entry.started_at.store(started_at, Ordering::Relaxed);
@@ -88,7 +91,9 @@ impl Database {
     pub fn leave_worker(&self, pid: i32) {
         self.stop_leading(pid);
         for entry in &self.workers {
-            let _ = entry.pid.compare_exchange(pid, 0, Ordering::AcqRel, Ordering::Relaxed);
+            let _ = entry
+                .pid
+                .compare_exchange(pid, 0, Ordering::AcqRel, Ordering::Relaxed);
         }
     }
 
@@ -99,7 +104,10 @@ impl Database {
 
     /// Worker processes there are.
     pub fn worker_count(&self) -> usize {
-        self.workers.iter().filter(|entry| entry.pid.load(Ordering::Acquire) != 0).count()
+        self.workers
+            .iter()
+            .filter(|entry| entry.pid.load(Ordering::Acquire) != 0)
+            .count()
     }
 
     fn clear(&self) {
@@ -141,7 +149,9 @@ impl Shared {
 
     /// The entry of a database that has one.
     pub fn find(&self, oid: u32) -> Option<&Database> {
-        self.databases.iter().find(|database| database.oid.load(Ordering::Acquire) == oid)
+        self.databases
+            .iter()
+            .find(|database| database.oid.load(Ordering::Acquire) == oid)
     }
 
     /// The entry of a database, made when it has none; `None` when all entries are taken.
@@ -162,7 +172,8 @@ impl Shared {
     /// Names this process as the launcher, to be woken by [`Shared::wake_launcher`].
     pub fn launch(&self) {
         // SAFETY: as for `Database::lead`.
-        self.launcher_latch.store(unsafe { pg_sys::MyLatch }, Ordering::Release);
+        self.launcher_latch
+            .store(unsafe { pg_sys::MyLatch }, Ordering::Release);
     }
 
     /// Wakes the launcher, if it runs.

@@ -10,6 +10,14 @@ fn soon() -> Instant {
     Instant::now() + SOON
 }
 
+fn eventually(condition: impl Fn() -> bool) {
+    let deadline = soon();
+    while !condition() {
+        assert!(Instant::now() < deadline, "never came about");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn address(last: u8) -> Arc<[IpAddr]> {
     Arc::new([IpAddr::from([192, 0, 2, last])])
 }
@@ -80,14 +88,35 @@ fn lookup_that_hangs_is_given_up_at_the_deadline_and_lands_later() {
 fn hanging_lookups_take_a_bounded_number_of_threads() {
     let (lookups, asked, release) = held();
     let names: Vec<_> = (0..100).map(|number| format!("host{number}")).collect();
-    for name in &names {
-        assert!(matches!(lookups.find(name, Instant::now()), Err(Miss::TooSlow)));
-    }
+    thread::scope(|scope| {
+        for name in &names {
+            find_many(scope, &lookups, name, 1);
+        }
+        eventually(|| lookups.book().waiting.len() == 100 - MAX_THREADS);
+        assert_eq!(lookups.book().threads, MAX_THREADS);
+        drop(release);
+    });
+    assert_eq!(asked.load(Ordering::SeqCst), 100);
     assert_eq!(lookups.book().threads, MAX_THREADS);
-    // Nobody waits for the rest any more, so they are not asked for.
-    drop(release);
+}
+
+#[test]
+fn names_that_nobody_waits_for_any_more_are_not_asked_for() {
+    let (lookups, asked, release) = held();
+    let names: Vec<_> = (0..MAX_THREADS).map(|number| format!("host{number}")).collect();
+    thread::scope(|scope| {
+        for name in &names {
+            find_many(scope, &lookups, name, 1);
+        }
+        eventually(|| asked.load(Ordering::SeqCst) == MAX_THREADS);
+        for number in 0..50 {
+            let name = format!("given up {number}");
+            assert!(matches!(lookups.find(&name, Instant::now()), Err(Miss::TooSlow)));
+        }
+        drop(release);
+    });
     assert_eq!(lookups.find("last", soon()).ok(), Some(address(1)));
-    assert!(asked.load(Ordering::SeqCst) <= MAX_THREADS + 1);
+    assert_eq!(asked.load(Ordering::SeqCst), MAX_THREADS + 1);
 }
 
 #[test]
@@ -133,11 +162,7 @@ fn usable_addresses_are_used_while_they_are_looked_up_again() {
     );
     assert_eq!(lookups.find("host", soon()).ok(), Some(address(2)));
     drop(release);
-    let deadline = soon();
-    while lookups.find("host", soon()).ok() != Some(address(1)) {
-        assert!(Instant::now() < deadline, "never looked up again");
-        thread::sleep(Duration::from_millis(1));
-    }
+    eventually(|| lookups.find("host", soon()).ok() == Some(address(1)));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 

@@ -160,3 +160,25 @@ fn connection_with_unasked_bytes_is_not_used_again() {
     }
     assert_eq!(connections.load(Ordering::SeqCst), 3);
 }
+
+#[test]
+fn answer_that_nobody_asked_for_is_not_taken_for_the_next_one() {
+    let sent = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&sent);
+    let (receiver, connections) = counting(move |peer| {
+        peer.request();
+        peer.send(OK);
+        // Once the sender has laid the connection aside, or would have.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        peer.send(b"HTTP/1.1 500 Late\r\nContent-Length: 0\r\n\r\n");
+        count.fetch_add(1, Ordering::SeqCst);
+        peer.hang();
+    });
+    let pool = pool();
+    for round in 1..=3 {
+        let attempt = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
+        assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
+        eventually("late answer sent", || sent.load(Ordering::SeqCst) == round);
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
+}

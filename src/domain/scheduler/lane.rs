@@ -17,7 +17,10 @@ impl Cursor {
     /// Before every row due at `at`.
     #[must_use]
     pub fn before(at: Timestamp) -> Cursor {
-        Cursor { due_at: at, id: i64::MIN }
+        Cursor {
+            due_at: at,
+            id: i64::MIN,
+        }
     }
 }
 
@@ -82,17 +85,29 @@ impl Lane {
             return None;
         }
         self.granted = share.min(self.queue.max_in_flight - self.in_flight);
-        let known = if self.cursor < self.furthest { self.in_flight } else { 0 };
+        let known = if self.cursor < self.furthest {
+            self.in_flight
+        } else {
+            0
+        };
         // Notes that come while the rows are read start from here.
         self.next_due = Timestamp::MAX;
         self.has_more = false;
-        Some(Fetch { queue_id: self.queue.id, after: self.cursor, limit: self.granted.saturating_add(known) })
+        Some(Fetch {
+            queue_id: self.queue.id,
+            after: self.cursor,
+            limit: self.granted.saturating_add(known),
+        })
     }
 
     /// Rows were read; `all` says whether these were all that is due.
     pub fn read(&mut self, all: bool, next_due: Option<Timestamp>) {
         self.has_more = !all;
-        let next_due = if all { next_due.unwrap_or(Timestamp::MAX) } else { self.cursor.due_at };
+        let next_due = if all {
+            next_due.unwrap_or(Timestamp::MAX)
+        } else {
+            self.cursor.due_at
+        };
         self.next_due = self.next_due.min(next_due);
     }
 }

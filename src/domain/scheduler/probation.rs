@@ -26,7 +26,11 @@ pub struct Probation {
 
 impl Probation {
     pub fn new(began: Option<Timestamp>) -> Probation {
-        Probation { began, suspect: None, deferred: Vec::new() }
+        Probation {
+            began,
+            suspect: None,
+            deferred: Vec::new(),
+        }
     }
 
     /// What to do with a row; `None` to come back to it later.
@@ -42,8 +46,14 @@ impl Probation {
             self.suspect = Some(row.id);
             return Some(Admission::ClaimAndSend(row.id));
         }
-        let on_probation = self.began.is_some_and(|began| row.due_at <= began && now < began.after(LASTS));
-        Some(if on_probation { Admission::ClaimAndSend(row.id) } else { Admission::Send(row.id) })
+        let on_probation = self
+            .began
+            .is_some_and(|began| row.due_at <= began && now < began.after(LASTS));
+        Some(if on_probation {
+            Admission::ClaimAndSend(row.id)
+        } else {
+            Admission::Send(row.id)
+        })
     }
 
     /// A message is no longer in flight. Returns the rows to come back to.

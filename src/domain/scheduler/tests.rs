@@ -22,18 +22,30 @@ fn queue(id: QueueId, max_in_flight: u32, max_attempts: u32) -> Arc<Queue> {
         headers: Headers::default(),
         timeout: Duration::from_secs(15),
         accepted: AcceptedStatuses::Successful,
-        retry: RetryPolicy { max_attempts, backoff: Backoff::Schedule(vec![Duration::from_secs(5)]) },
+        retry: RetryPolicy {
+            max_attempts,
+            backoff: Backoff::Schedule(vec![Duration::from_secs(5)]),
+        },
         max_in_flight,
         active: true,
     })
 }
 
 fn inactive(queue: &Queue) -> Arc<Queue> {
-    Arc::new(Queue { active: false, ..queue.clone() })
+    Arc::new(Queue {
+        active: false,
+        ..queue.clone()
+    })
 }
 
 fn row(id: MessageId, due_at: i64) -> Candidate {
-    Candidate { id, due_at: Timestamp(due_at), attempt: 0, attempts_before: 0, deaths: 0 }
+    Candidate {
+        id,
+        due_at: Timestamp(due_at),
+        attempt: 0,
+        attempts_before: 0,
+        deaths: 0,
+    }
 }
 
 fn loaded(slots: usize, queues: &[Arc<Queue>]) -> Scheduler {
@@ -82,7 +94,13 @@ fn queue_never_exceeds_its_own_limit() {
     scheduler.note_due(1, Timestamp(0));
     let fetch = scheduler.plan(Timestamp(1))[0];
     assert_eq!(fetch.limit, 3);
-    scheduler.admit(&fetch, &[row(1, 0), row(2, 0), row(3, 0)], false, None, Timestamp(1));
+    scheduler.admit(
+        &fetch,
+        &[row(1, 0), row(2, 0), row(3, 0)],
+        false,
+        None,
+        Timestamp(1),
+    );
     assert_eq!(scheduler.plan(Timestamp(1)), []);
     scheduler.release(2, None);
     assert_eq!(scheduler.plan(Timestamp(1))[0].limit, 1);
@@ -93,7 +111,11 @@ fn slots_are_shared_between_a_long_and_a_short_queue() {
     let mut scheduler = loaded(10, &[queue(1, 100, 3), queue(2, 100, 3)]);
     scheduler.note_due(1, Timestamp(0));
     scheduler.note_due(2, Timestamp(0));
-    let limits: Vec<u32> = scheduler.plan(Timestamp(1)).iter().map(|fetch| fetch.limit).collect();
+    let limits: Vec<u32> = scheduler
+        .plan(Timestamp(1))
+        .iter()
+        .map(|fetch| fetch.limit)
+        .collect();
     assert_eq!(limits, [5, 5]);
 }
 
@@ -154,9 +176,16 @@ fn redriven_message_has_a_fresh_budget_of_attempts() {
     let mut scheduler = loaded(8, &[queue(1, 4, 2)]);
     scheduler.note_due(1, Timestamp(0));
     let fetch = scheduler.plan(Timestamp(1))[0];
-    let redriven = Candidate { attempt: 2, attempts_before: 2, ..row(1, 0) };
+    let redriven = Candidate {
+        attempt: 2,
+        attempts_before: 2,
+        ..row(1, 0)
+    };
     scheduler.admit(&fetch, &[redriven], false, None, Timestamp(1));
-    let refused = Outcome::Refused { status: 500, retry_after: None };
+    let refused = Outcome::Refused {
+        status: 500,
+        retry_after: None,
+    };
     let verdict = scheduler.verdict(1, &refused, Timestamp(SECOND), 0.0);
     assert_eq!(verdict, Verdict::RetryAt(Timestamp(6 * SECOND)));
 }
@@ -177,14 +206,26 @@ fn suspects_are_sent_one_at_a_time_and_buried_after_three_deaths() {
     let mut scheduler = loaded(8, &[queue(1, 8, 3)]);
     scheduler.note_due(1, Timestamp(0));
     let rows = [
-        Candidate { deaths: 1, ..row(1, 0) },
-        Candidate { deaths: 2, ..row(2, 0) },
-        Candidate { deaths: 3, ..row(3, 0) },
+        Candidate {
+            deaths: 1,
+            ..row(1, 0)
+        },
+        Candidate {
+            deaths: 2,
+            ..row(2, 0)
+        },
+        Candidate {
+            deaths: 3,
+            ..row(3, 0)
+        },
         row(4, 0),
     ];
     let fetch = scheduler.plan(Timestamp(1))[0];
     let sent = scheduler.admit(&fetch, &rows, false, None, Timestamp(1));
-    assert_eq!(sent, [Admission::ClaimAndSend(1), Admission::Bury(3), Admission::Send(4)]);
+    assert_eq!(
+        sent,
+        [Admission::ClaimAndSend(1), Admission::Bury(3), Admission::Send(4)]
+    );
     scheduler.release(1, None);
     let fetch = scheduler.plan(Timestamp(1))[0];
     assert_eq!(fetch.after, Cursor::before(Timestamp(0)));

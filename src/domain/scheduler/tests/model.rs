@@ -42,7 +42,13 @@ impl World {
     pub fn commit(&mut self, queue_id: QueueId, due_at: Timestamp) {
         let id = self.next_id;
         self.next_id += 1;
-        self.rows.insert(id, Stored { queue_id, candidate: super::row(id, due_at.0) });
+        self.rows.insert(
+            id,
+            Stored {
+                queue_id,
+                candidate: super::row(id, due_at.0),
+            },
+        );
     }
 
     /// What the fetch statement of the store returns.
@@ -54,9 +60,15 @@ impl World {
             .map(|row| row.candidate)
             .collect();
         rows.sort_by_key(|row| (row.due_at, row.id));
-        let next_due = rows.iter().map(|row| row.due_at).find(|due_at| *due_at > self.now);
+        let next_due = rows
+            .iter()
+            .map(|row| row.due_at)
+            .find(|due_at| *due_at > self.now);
         rows.retain(|row| {
-            let place = Cursor { due_at: row.due_at, id: row.id };
+            let place = Cursor {
+                due_at: row.due_at,
+                id: row.id,
+            };
             place > fetch.after && row.due_at <= self.now
         });
         rows.truncate(fetch.limit as usize);
@@ -66,11 +78,20 @@ impl World {
     /// Takes the scheduler's word for what to send, and checks it.
     pub fn send(&mut self, fetch: &Fetch, admission: Admission) {
         let id = admission.id();
-        let row = self.rows.get_mut(&id).expect("only rows that were read are admitted");
+        let row = self
+            .rows
+            .get_mut(&id)
+            .expect("only rows that were read are admitted");
         assert_eq!(row.queue_id, fetch.queue_id);
-        assert!(row.candidate.due_at <= self.now, "message {id} was sent before it was due");
+        assert!(
+            row.candidate.due_at <= self.now,
+            "message {id} was sent before it was due"
+        );
         assert!(self.on_the_wire.insert(id), "message {id} is in flight twice");
-        assert!(!self.finished.contains(&id), "message {id} was sent after its end");
+        assert!(
+            !self.finished.contains(&id),
+            "message {id} was sent after its end"
+        );
         match admission {
             Admission::Send(_) => assert_eq!(row.candidate.deaths, 0, "a suspect is claimed"),
             Admission::ClaimAndSend(_) => row.candidate.deaths += 1,
@@ -81,8 +102,16 @@ impl World {
         *self.sends.entry(id).or_default() += 1;
         let queue = &self.queues[&fetch.queue_id];
         assert!(queue.active, "a paused queue sends nothing new");
-        let of_queue = self.on_the_wire.iter().filter(|id| self.rows[id].queue_id == fetch.queue_id).count();
-        assert!(of_queue <= queue.max_in_flight as usize, "queue {} exceeds its limit", queue.id);
+        let of_queue = self
+            .on_the_wire
+            .iter()
+            .filter(|id| self.rows[id].queue_id == fetch.queue_id)
+            .count();
+        assert!(
+            of_queue <= queue.max_in_flight as usize,
+            "queue {} exceeds its limit",
+            queue.id
+        );
     }
 
     /// Records a verdict, as the store does.
@@ -101,7 +130,10 @@ impl World {
                 row.candidate.due_at = due_at;
                 row.candidate.deaths = 0;
                 let max_attempts = self.queues[&row.queue_id].retry.max_attempts;
-                assert!(row.candidate.attempt < max_attempts, "message {id} exceeds its attempts");
+                assert!(
+                    row.candidate.attempt < max_attempts,
+                    "message {id} exceeds its attempts"
+                );
                 Some(due_at)
             }
         }
@@ -113,7 +145,11 @@ impl World {
             return None;
         }
         let room = |queue: &Queue| {
-            let used = self.on_the_wire.iter().filter(|id| self.rows[id].queue_id == queue.id).count();
+            let used = self
+                .on_the_wire
+                .iter()
+                .filter(|id| self.rows[id].queue_id == queue.id)
+                .count();
             queue.active && used < queue.max_in_flight as usize
         };
         self.rows

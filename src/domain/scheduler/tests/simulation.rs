@@ -17,10 +17,16 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64) -> Simulation {
         let mut random = fastrand::Rng::with_seed(seed);
-        let queues =
-            (1..=4).map(|id| queue(id, random.u32(1..=SLOTS as u32), random.u32(1..=4))).collect::<Vec<_>>();
+        let queues = (1..=4)
+            .map(|id| queue(id, random.u32(1..=SLOTS as u32), random.u32(1..=4)))
+            .collect::<Vec<_>>();
         let scheduler = loaded(SLOTS, &queues);
-        Simulation { random, world: World::new(queues), scheduler, untold: false }
+        Simulation {
+            random,
+            world: World::new(queues),
+            scheduler,
+            untold: false,
+        }
     }
 
     fn step(&mut self) {
@@ -74,7 +80,10 @@ impl Simulation {
     }
 
     fn finish_one(&mut self) {
-        let Some(id) = self.random.choice(self.world.on_the_wire.iter().copied().collect::<Vec<_>>()) else {
+        let Some(id) = self
+            .random
+            .choice(self.world.on_the_wire.iter().copied().collect::<Vec<_>>())
+        else {
             return;
         };
         if self.world.graves.remove(&id) {
@@ -83,7 +92,10 @@ impl Simulation {
             return;
         }
         let outcome = if self.random.u32(0..3) == 0 {
-            Outcome::Refused { status: 503, retry_after: None }
+            Outcome::Refused {
+                status: 503,
+                retry_after: None,
+            }
         } else {
             Outcome::Accepted { status: 200 }
         };
@@ -99,7 +111,12 @@ impl Simulation {
 
     fn change_queue(&mut self) {
         let id = self.random.i64(1..=4);
-        let in_flight = self.world.on_the_wire.iter().filter(|m| self.world.rows[m].queue_id == id).count();
+        let in_flight = self
+            .world
+            .on_the_wire
+            .iter()
+            .filter(|m| self.world.rows[m].queue_id == id)
+            .count();
         let old = &self.world.queues[&id];
         let changed = Arc::new(Queue {
             active: self.random.u32(0..4) > 0,
@@ -139,14 +156,20 @@ impl Simulation {
         }
         if let Some(due_at) = self.world.earliest_sendable(SLOTS) {
             let wake = self.scheduler.next_wake();
-            assert!(wake.is_some_and(|wake| wake <= due_at), "wakes at {wake:?}, but {due_at:?} is due");
+            assert!(
+                wake.is_some_and(|wake| wake <= due_at),
+                "wakes at {wake:?}, but {due_at:?} is due"
+            );
         }
     }
 
     /// Every message ends once receivers answer and queues run.
     fn drain(&mut self) {
         for queue in self.world.queues.values_mut() {
-            *queue = Arc::new(Queue { active: true, ..Queue::clone(queue) });
+            *queue = Arc::new(Queue {
+                active: true,
+                ..Queue::clone(queue)
+            });
             self.scheduler.load_queue(Arc::clone(queue));
         }
         self.rescan();
@@ -157,7 +180,10 @@ impl Simulation {
             self.deliver(false);
             self.check_wake();
             if self.world.on_the_wire.is_empty() {
-                let wake = self.scheduler.next_wake().expect("rows are left, so there is a next wake");
+                let wake = self
+                    .scheduler
+                    .next_wake()
+                    .expect("rows are left, so there is a next wake");
                 self.world.now = self.world.now.max(wake);
             }
             self.finish_one();
@@ -172,7 +198,11 @@ fn run(seed: u64, steps: u32) {
         simulation.step();
     }
     simulation.drain();
-    assert_eq!(simulation.world.finished.len() as i64, simulation.world.next_id - 1, "every message ended");
+    assert_eq!(
+        simulation.world.finished.len() as i64,
+        simulation.world.next_id - 1,
+        "every message ended"
+    );
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! Results back: judging what the I/O threads finished, and recording it.
+
+use std::time::Duration;
+
+use pgrx::PgSqlErrorCode;
+use pgrx::prelude::*;
+
+use super::Leader;
+use crate::domain::scheduler::Verdict;
+use crate::session::{self, Failure};
+use crate::store::{self, Record};
+
+/// How often to look again at rows that somebody else has locked.
+const LOCK_POLL: Duration = Duration::from_millis(500);
+
+impl Leader {
+    /// Takes what the I/O threads finished and has the scheduler judge it.
+    pub fn take_results(&mut self) {
+        let mut finished = Vec::new();
+        self.pool.take_finished(&mut finished);
+        let now = session::now();
+        for attempt in finished {
+            let jitter = self.random.f64() * 2.0 - 1.0;
+            let Some(queue_id) = self.scheduler.queue_of(attempt.message_id) else {
+                continue;
+            };
+            let verdict = self
+                .scheduler
+                .verdict(attempt.message_id, &attempt.outcome, now, jitter);
+            self.unrecorded.push(Record {
+                queue_id,
+                attempt,
+                verdict,
+            });
+        }
+    }
+
+    /// Records all results in one transaction.
+    pub fn record(&mut self) -> Result<(), Failure> {
+        if !self.held_up.is_empty() && session::now() >= self.held_up_until {
+            let records = std::mem::take(&mut self.held_up);
+            let free = self.set_locked_aside(records)?;
+            self.record_batch(free)?;
+        }
+        let records = std::mem::take(&mut self.unrecorded);
+        self.record_batch(records)
+    }
+
+    /// A lock was in the way. If it is on rows, records the others, and keeps those for later: a row
+    /// that a user has locked delays the result of that message only.
+    fn record_around_locks(&mut self, records: Vec<Record>, failure: Failure) -> Result<(), Failure> {
+        let count = records.len();
+        let free = self.set_locked_aside(records)?;
+        if free.len() == count {
+            self.unrecorded.extend(free);
+            return Err(failure);
+        }
+        self.record_batch(free)
+    }
+
+    /// Moves the records whose messages somebody has locked to `held_up`; returns the others.
+    fn set_locked_aside(&mut self, mut records: Vec<Record>) -> Result<Vec<Record>, Failure> {
+        let ids: Vec<i64> = records.iter().map(|record| record.attempt.message_id).collect();
+        let locked = session::transaction(c"pg_hooks: looking for locked messages", |client| {
+            store::locked(client, ids)
+        });
+        let locked = locked.inspect_err(|_| self.unrecorded.append(&mut records))?;
+        let (mut held_up, free) = records
+            .into_iter()
+            .partition(|record| locked.contains(&record.attempt.message_id));
+        self.held_up.append(&mut held_up);
+        self.held_up_until = session::now().after(LOCK_POLL);
+        Ok(free)
+    }
+
+    /// A batch that fails is halved until the row that cannot be recorded is alone.
+    fn record_batch(&mut self, mut records: Vec<Record>) -> Result<(), Failure> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let result = session::transaction(c"pg_hooks: recording results", |client| {
+            store::record(client, &records)
+        });
+        match result {
+            Ok(buried) => {
+                for record in &records {
+                    self.release(record);
+                }
+                self.tell_buried(&buried);
+                Ok(())
+            }
+            Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
+                self.record_around_locks(records, failure)
+            }
+            Err(failure) if is_passing(failure.code) => {
+                self.unrecorded.append(&mut records);
+                Err(failure)
+            }
+            Err(failure) if records.len() > 1 => {
+                let rest = records.split_off(records.len() / 2);
+                debug1!("pg_hooks halves a batch of results: {failure}");
+                let first = self.record_batch(records);
+                let second = self.record_batch(rest);
+                first.and(second)
+            }
+            Err(failure) => {
+                self.park(records, &failure);
+                Ok(())
+            }
+        }
+    }
+
+    fn release(&mut self, record: &Record) {
+        let due_at = match record.verdict {
+            Verdict::RetryAt(due_at) => Some(due_at),
+            Verdict::Delivered | Verdict::Dead => None,
+        };
+        self.scheduler.release(record.attempt.message_id, due_at);
+    }
+
+    /// A result that cannot be recorded: the message stays in flight in memory, so that it is neither
+    /// sent again nor stops the others; the next leader tries it again.
+    fn park(&self, records: Vec<Record>, failure: &Failure) {
+        for record in records {
+            let id = record.attempt.message_id;
+            warning!("could not record the result of message {id}, which is parked: {failure}");
+        }
+    }
+
+    fn tell_buried(&mut self, buried: &[store::Buried]) {
+        for letter in buried {
+            log!(
+                "message {} of queue {} became a dead letter",
+                letter.id,
+                letter.queue_id
+            );
+            if let Some(queue_id) = letter.copied_to {
+                self.scheduler.note_due(queue_id, session::now());
+            }
+        }
+    }
+}
+
+/// Failures that say nothing about the rows and may be gone at the next try.
+fn is_passing(code: PgSqlErrorCode) -> bool {
+    matches!(
+        code,
+        PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE
+            | PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED
+            | PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
+            | PgSqlErrorCode::ERRCODE_QUERY_CANCELED
+            | PgSqlErrorCode::ERRCODE_DISK_FULL
+            | PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY
+            | PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES
+            | PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE
+            | PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME
+    )
+}
