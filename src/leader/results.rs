@@ -127,7 +127,7 @@ impl Leader {
         }
     }
 
-    fn tell_buried(&mut self, buried: &[store::Buried]) {
+    pub fn tell_buried(&mut self, buried: &[store::Buried]) {
         for letter in buried {
             log!(
                 "message {} of queue {} became a dead letter",

@@ -1,0 +1,22 @@
+//! The SQL interface: what it does, and what it refuses with which words.
+
+mod batches;
+mod body_sizes;
+mod catalog;
+mod database;
+mod dead_letter_cycles;
+mod due_times;
+mod extension;
+mod headers;
+mod health;
+mod policies;
+mod queues;
+mod refusal;
+mod roles;
+mod sends;
+mod sessions;
+mod settings;
+mod status;
+mod surroundings;
+mod unknown_queues;
+mod urls;
