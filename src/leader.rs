@@ -26,6 +26,11 @@ use crate::{guc, wake};
 
 /// How long an orderly end waits for attempts that are on the wire.
 const LAST_ATTEMPTS: Duration = Duration::from_secs(2);
+/// How long a result may wait for others to be recorded with it, while more are on the way. A
+/// transaction costs as much as recording thirty results.
+const LINGER: Duration = Duration::from_millis(1);
+/// Results that are recorded without waiting for more.
+const FULL_BATCH: usize = 128;
 /// Pause after a failed transaction.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -38,6 +43,8 @@ struct Leader {
     pool: Pool,
     /// Results that are not recorded yet; their messages count as in flight.
     unrecorded: Vec<Record>,
+    /// When `unrecorded` is recorded at the latest.
+    linger_until: Timestamp,
     /// Results of messages whose rows somebody else has locked.
     held_up: Vec<Record>,
     /// When to look at these locks again.
@@ -60,15 +67,14 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
     log!("pg_hooks worker leads in this database");
     while !session::terminating() {
         let busy = leader.turn();
-        if busy.is_zero() {
-            waits.wait(Duration::ZERO);
-        } else {
+        if !busy.is_zero() {
             session::report_idle();
             if busy > FAILURE_PAUSE {
                 session::flush_statistics();
             }
-            waits.wait(busy);
         }
+        // While results linger, more of them are no reason to wake.
+        waits.wait(busy, leader.unrecorded.is_empty());
         session::check_interrupts();
         if session::reload_settings() {
             leader.reconfigure();
@@ -96,6 +102,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         scheduler: Scheduler::new(guc::max_in_flight(), (!installation.ended_clean).then_some(now)),
         pool,
         unrecorded: Vec::new(),
+        linger_until: now,
         held_up: Vec::new(),
         held_up_until: now,
         next_rescan: now,
@@ -135,7 +142,7 @@ impl Leader {
         if now >= self.paused_until {
             let done = self
                 .follow(now)
-                .and_then(|()| self.record())
+                .and_then(|()| self.record_in_time(now))
                 .and_then(|()| self.deliver());
             if let Err(failure) = done {
                 self.pause(&failure);
@@ -155,9 +162,19 @@ impl Leader {
             wake = wake.min(self.held_up_until);
         }
         if !self.unrecorded.is_empty() {
-            wake = Timestamp::MIN;
+            wake = wake.min(self.linger_until);
         }
         wake.max(self.paused_until).since(session::now())
+    }
+
+    /// Records when it is worth a transaction: the batch is large, most of what is in flight has come
+    /// back, or the first result has waited long enough.
+    fn record_in_time(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let enough = FULL_BATCH.min(self.scheduler.in_flight().div_ceil(2));
+        if self.unrecorded.len() < enough && now < self.linger_until && self.held_up.is_empty() {
+            return Ok(());
+        }
+        self.record()
     }
 
     /// Nothing is lost by a failed transaction: what it was to do stays to be done.
@@ -183,7 +200,10 @@ impl Leader {
             if self.record().is_err() {
                 break;
             }
-            waits.wait(deadline.since(session::now()).min(Duration::from_millis(50)));
+            waits.wait(
+                deadline.since(session::now()).min(Duration::from_millis(50)),
+                true,
+            );
         }
         if let Err(failure) = session::transaction(c"pg_hooks: ending", store::end_leading) {
             log!("pg_hooks worker could not note its end: {failure}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 
-use super::Leader;
+use super::{LINGER, Leader};
 use crate::domain::scheduler::Verdict;
 use crate::session::{self, Failure};
 use crate::store::{self, Record};
@@ -19,6 +19,9 @@ impl Leader {
         let mut finished = Vec::new();
         self.pool.take_finished(&mut finished);
         let now = session::now();
+        if self.unrecorded.is_empty() {
+            self.linger_until = now.after(LINGER);
+        }
         for attempt in finished {
             let jitter = self.random.f64() * 2.0 - 1.0;
             let Some(queue_id) = self.scheduler.queue_of(attempt.message_id) else {
