@@ -4,13 +4,16 @@
 //! `worker.rs` and the threads in `deliver` carry them out.
 
 pub mod address;
+pub mod breaker;
 pub mod endpoint;
 pub mod headers;
 pub mod message;
 pub mod outcome;
 pub mod queue;
+pub mod rate;
 pub mod request;
 pub mod retry;
 pub mod retry_after;
 pub mod scheduler;
+pub mod throttle;
 pub mod time;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::breaker::BreakerPolicy;
 use super::endpoint::Endpoint;
 use super::headers::Headers;
+use super::rate::RateLimit;
 use super::retry::RetryPolicy;
 
 /// `hooks.queue.id`.
@@ -23,6 +25,10 @@ pub struct Queue {
     pub retry: RetryPolicy,
     /// How many of its messages may be on the wire at once, from 1.
     pub max_in_flight: u32,
+    /// How many may start within a time; `None` for no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// When to stop sending for a while; `None` for never.
+    pub breaker: Option<BreakerPolicy>,
     /// Paused or inactive queues keep their messages and send nothing.
     pub active: bool,
 }

@@ -20,6 +20,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::breaker::Change;
 use super::outcome::Outcome;
 use super::queue::{Queue, QueueId};
 use super::retry::{self, Resolution};
@@ -84,6 +85,15 @@ pub enum Verdict {
     Dead,
 }
 
+/// What an outcome says about a queue as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Its circuit breaker changed.
+    Breaker(Change),
+    /// The receiver answered 410 Gone: the queue is to be disabled.
+    Gone,
+}
+
 struct Flight {
     queue_id: QueueId,
     /// Number of the attempt within its budget, counted from 1.
@@ -102,6 +112,8 @@ pub struct Scheduler {
     unknown: BTreeMap<QueueId, bool>,
     slots: usize,
     probation: Probation,
+    /// The latest time it was told.
+    now: Timestamp,
 }
 
 impl Scheduler {
@@ -117,6 +129,7 @@ impl Scheduler {
             unknown: BTreeMap::new(),
             slots,
             probation: Probation::new(unclean_start),
+            now: unclean_start.unwrap_or(Timestamp::MIN),
         }
     }
 
@@ -176,6 +189,7 @@ impl Scheduler {
     ///
     /// The free slots are shared out evenly among the queues that have something due, in turns.
     pub fn plan(&mut self, now: Timestamp) -> Vec<Fetch> {
+        self.now = now;
         while let Some(&(at, id)) = self.waiting.first()
             && at <= now
         {
@@ -189,17 +203,22 @@ impl Scheduler {
         let mut free = self.slots.saturating_sub(self.in_flight.len());
         let share = u32::try_from(free.div_ceil(self.turns.len().max(1))).unwrap_or(u32::MAX);
         let mut fetches = Vec::new();
-        while free > 0
-            && let Some(id) = self.turns.pop_front()
-        {
+        for _ in 0..self.turns.len() {
+            if free == 0 {
+                break;
+            }
+            let Some(id) = self.turns.pop_front() else { break };
             let Some(lane) = self.lanes.get_mut(&id) else {
                 continue;
             };
             lane.in_turn = false;
             let room = u32::try_from(free).unwrap_or(u32::MAX);
-            if let Some(fetch) = lane.grant(share.min(room)) {
-                free -= lane.granted as usize;
-                fetches.push(fetch);
+            match lane.grant(share.min(room), now) {
+                Some(fetch) => {
+                    free -= lane.granted as usize;
+                    fetches.push(fetch);
+                }
+                None => self.place(id),
             }
         }
         fetches
@@ -249,10 +268,27 @@ impl Scheduler {
             lane.in_flight += 1;
             admitted.push(admission);
         }
+        lane.start(u32::try_from(admitted.len()).unwrap_or(u32::MAX), now);
         let all_read = !cut && considered == rows.len() && rows.len() < fetch.limit as usize;
         lane.read(all_read, next_due);
         self.place(fetch.queue_id);
         admitted
+    }
+
+    /// Lets the queue of a message in flight learn from its outcome: rate of failures, Retry-After,
+    /// overload. `started` is when the attempt began.
+    pub fn observe(
+        &mut self,
+        id: MessageId,
+        outcome: &Outcome,
+        started: Timestamp,
+        now: Timestamp,
+    ) -> Option<(QueueId, Notice)> {
+        let queue_id = self.queue_of(id)?;
+        self.now = now;
+        let notice = self.lanes.get_mut(&queue_id)?.observe(outcome, started, now);
+        self.place(queue_id);
+        notice.map(|notice| (queue_id, notice))
     }
 
     /// What becomes of a message in flight after this outcome. `jitter` is uniform in [-1, 1].
@@ -334,14 +370,20 @@ impl Scheduler {
         if !lane.wants_reading() {
             return;
         }
-        if lane.has_more {
+        let ready_at = lane.ready_at();
+        if lane.has_more && ready_at <= self.now {
             if !lane.in_turn {
                 lane.in_turn = true;
                 self.turns.push_back(id);
             }
         } else {
-            lane.waits_until = Some(lane.next_due);
-            self.waiting.insert((lane.next_due, id));
+            let at = if lane.has_more {
+                ready_at
+            } else {
+                lane.next_due.max(ready_at)
+            };
+            lane.waits_until = Some(at);
+            self.waiting.insert((at, id));
         }
     }
 

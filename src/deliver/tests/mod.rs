@@ -47,6 +47,8 @@ fn queue(url: &str) -> Queue {
         accepted: AcceptedStatuses::Successful,
         retry: RetryPolicy::default(),
         max_in_flight: 1_000,
+        rate_limit: None,
+        breaker: None,
         active: true,
     }
 }

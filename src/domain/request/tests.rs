@@ -20,6 +20,8 @@ fn queue(headers: Value) -> Queue {
         accepted: AcceptedStatuses::Successful,
         retry: RetryPolicy::default(),
         max_in_flight: 1,
+        rate_limit: None,
+        breaker: None,
         active: true,
     }
 }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Fetch;
+use super::{Fetch, Notice};
+use crate::domain::breaker::{Breaker, Change};
+use crate::domain::outcome::Outcome;
 use crate::domain::queue::Queue;
+use crate::domain::rate::Bucket;
+use crate::domain::throttle::Throttle;
 use crate::domain::time::Timestamp;
 
 /// A place in the order of (due time, id); rows after it are not read yet.
@@ -39,6 +43,11 @@ pub struct Lane {
     pub in_turn: bool,
     /// It stands among the waiting, under this time.
     pub waits_until: Option<Timestamp>,
+    /// The receiver asked to be left alone until then.
+    held_until: Timestamp,
+    bucket: Bucket,
+    breaker: Breaker,
+    throttle: Throttle,
     /// The furthest the cursor ever was: up to here a fetch also meets rows in flight.
     furthest: Cursor,
 }
@@ -54,6 +63,10 @@ impl Lane {
             granted: 0,
             in_turn: false,
             waits_until: None,
+            held_until: Timestamp::MIN,
+            bucket: Bucket::new(),
+            breaker: Breaker::new(),
+            throttle: Throttle::open(),
             furthest: Cursor::before(Timestamp::MIN),
         }
     }
@@ -71,20 +84,40 @@ impl Lane {
         earlier
     }
 
-    /// Whether it may send and has, or will have, something to read.
+    /// Whether it has, or will have, something to read, and room for it.
     pub fn wants_reading(&self) -> bool {
         self.queue.active
             && self.granted == 0
-            && self.in_flight < self.queue.max_in_flight
+            && self.in_flight < self.limit()
+            && self.breaker.allowance(self.in_flight, Timestamp::MAX) > 0
             && (self.has_more || self.next_due < Timestamp::MAX)
     }
 
+    /// When a message may start at the earliest, as far as receiver, breaker and rate limit go.
+    pub fn ready_at(&self) -> Timestamp {
+        let rate = self
+            .queue
+            .rate_limit
+            .as_ref()
+            .map_or(Timestamp::MIN, |rate| self.bucket.next_at(rate));
+        self.held_until.max(self.breaker.ready_at()).max(rate)
+    }
+
     /// The fetch for at most `share` messages; `None` when the queue cannot send now.
-    pub fn grant(&mut self, share: u32) -> Option<Fetch> {
-        if !self.wants_reading() {
+    pub fn grant(&mut self, share: u32, now: Timestamp) -> Option<Fetch> {
+        if !self.wants_reading() || self.ready_at() > now {
             return None;
         }
-        self.granted = share.min(self.queue.max_in_flight - self.in_flight);
+        let rate = self
+            .queue
+            .rate_limit
+            .as_ref()
+            .map_or(u32::MAX, |rate| self.bucket.available(rate, now));
+        let breaker = self.breaker.allowance(self.in_flight, now);
+        self.granted = share.min(self.limit() - self.in_flight).min(rate).min(breaker);
+        if self.granted == 0 {
+            return None;
+        }
         let known = if self.cursor < self.furthest {
             self.in_flight
         } else {
@@ -98,6 +131,44 @@ impl Lane {
             after: self.cursor,
             limit: self.granted.saturating_add(known),
         })
+    }
+
+    /// So many messages start now.
+    pub fn start(&mut self, messages: u32, now: Timestamp) {
+        if let Some(rate) = &self.queue.rate_limit {
+            self.bucket.take(rate, now, messages);
+        }
+    }
+
+    /// How many may be on the wire at once.
+    fn limit(&self) -> u32 {
+        self.throttle.limit(self.queue.max_in_flight)
+    }
+
+    /// What the receiver's answer, or its absence, means for the queue as a whole.
+    pub fn observe(&mut self, outcome: &Outcome, started: Timestamp, now: Timestamp) -> Option<Notice> {
+        if let Some(status) = outcome.status() {
+            let accepted = matches!(outcome, Outcome::Accepted { .. });
+            self.throttle.answered(status, accepted, self.queue.max_in_flight);
+        }
+        match outcome {
+            Outcome::Refused { status: 410, .. } => return Some(Notice::Gone),
+            Outcome::Refused {
+                status: 429 | 503,
+                retry_after: Some(delay),
+            } => {
+                self.held_until = self.held_until.max(now.after(*delay));
+            }
+            Outcome::Unbuildable { .. } | Outcome::Fault { .. } => return None,
+            _ => {}
+        }
+        let policy = self.queue.breaker.as_ref()?;
+        let success = matches!(outcome, Outcome::Accepted { .. });
+        let change = self.breaker.count(policy, success, started, now)?;
+        if change == Change::Recovered {
+            self.throttle = Throttle::slow_start();
+        }
+        Some(Notice::Breaker(change))
     }
 
     /// Rows were read; `all` says whether these were all that is due.

@@ -1,5 +1,6 @@
 //! The scheduler against a model of the message table, driven by seed.
 
+mod limits;
 mod model;
 mod simulation;
 
@@ -27,6 +28,8 @@ fn queue(id: QueueId, max_in_flight: u32, max_attempts: u32) -> Arc<Queue> {
             backoff: Backoff::Schedule(vec![Duration::from_secs(5)]),
         },
         max_in_flight,
+        rate_limit: None,
+        breaker: None,
         active: true,
     })
 }

@@ -1,0 +1,91 @@
+//! Rate limit, Retry-After, throttle and breaker, as the scheduler applies them.
+
+use super::*;
+use crate::domain::breaker::BreakerPolicy;
+use crate::domain::rate::RateLimit;
+
+fn with(change: impl FnOnce(&mut Queue)) -> Arc<Queue> {
+    let mut queue = Queue::clone(&queue(1, 64, 5));
+    change(&mut queue);
+    Arc::new(queue)
+}
+
+/// Plans at a time, lets so many rows be found, and returns how many are sent.
+fn send(scheduler: &mut Scheduler, ids: std::ops::Range<i64>, now: i64) -> usize {
+    let rows: Vec<Candidate> = ids.map(|id| row(id, 0)).collect();
+    let mut sent = 0;
+    for fetch in scheduler.plan(Timestamp(now)) {
+        let limit = rows.len().min(fetch.limit as usize);
+        sent += scheduler.admit(&fetch, &rows[..limit], true, None, Timestamp(now)).len();
+    }
+    sent
+}
+
+fn answer(scheduler: &mut Scheduler, id: i64, status: u16, retry_after: Option<u64>, now: i64) -> Option<Notice> {
+    let outcome = if status < 300 {
+        Outcome::Accepted { status }
+    } else {
+        Outcome::Refused { status, retry_after: retry_after.map(Duration::from_secs) }
+    };
+    let notice = scheduler.observe(id, &outcome, Timestamp(now), Timestamp(now));
+    scheduler.release(id, None);
+    notice.map(|(_, notice)| notice)
+}
+
+#[test]
+fn rate_limit_lets_a_burst_go_and_wakes_for_the_next() {
+    let limited = with(|q| q.rate_limit = Some(RateLimit::new(10, Duration::from_secs(1), 3)));
+    let mut scheduler = loaded(100, &[limited]);
+    scheduler.note_due(1, Timestamp(0));
+    assert_eq!(send(&mut scheduler, 1..50, SECOND), 3);
+    assert_eq!(scheduler.next_wake(), Some(Timestamp(SECOND + 100_000)));
+    assert_eq!(send(&mut scheduler, 4..50, SECOND + 99_999), 0);
+    assert_eq!(send(&mut scheduler, 4..50, SECOND + 100_000), 1);
+}
+
+#[test]
+fn retry_after_holds_the_whole_queue_back() {
+    let mut scheduler = loaded(100, &[with(|q| q.max_in_flight = 1)]);
+    scheduler.note_due(1, Timestamp(0));
+    assert_eq!(send(&mut scheduler, 1..50, SECOND), 1);
+    answer(&mut scheduler, 1, 429, Some(7), SECOND);
+    assert_eq!(scheduler.next_wake(), Some(Timestamp(8 * SECOND)));
+    assert_eq!(send(&mut scheduler, 2..50, 8 * SECOND - 1), 0);
+    assert_eq!(send(&mut scheduler, 2..50, 8 * SECOND), 1);
+}
+
+#[test]
+fn overloaded_receiver_gets_fewer_at_once() {
+    let mut scheduler = loaded(100, &[with(|_| {})]);
+    scheduler.note_due(1, Timestamp(0));
+    assert_eq!(send(&mut scheduler, 1..200, SECOND), 64);
+    answer(&mut scheduler, 1, 503, None, SECOND);
+    for id in 2..40 {
+        scheduler.release(id, None);
+    }
+    assert_eq!(send(&mut scheduler, 100..300, SECOND), 32 - 25);
+}
+
+#[test]
+fn tripped_breaker_stops_the_queue_and_a_probe_brings_it_back() {
+    let mut scheduler = loaded(100, &[with(|q| q.breaker = Some(BreakerPolicy::default()))]);
+    scheduler.note_due(1, Timestamp(0));
+    assert_eq!(send(&mut scheduler, 1..11, SECOND), 10);
+    let notices: Vec<_> = (1..11).filter_map(|id| answer(&mut scheduler, id, 500, None, SECOND)).collect();
+    let until = Timestamp(31 * SECOND);
+    assert_eq!(notices, [Notice::Breaker(Change::Tripped { until })]);
+    assert_eq!(send(&mut scheduler, 20..100, 30 * SECOND), 0);
+    assert_eq!(scheduler.next_wake(), Some(until));
+    assert_eq!(send(&mut scheduler, 20..100, 31 * SECOND), 1);
+    assert_eq!(send(&mut scheduler, 21..100, 31 * SECOND), 0);
+    assert_eq!(answer(&mut scheduler, 20, 200, None, 32 * SECOND), Some(Notice::Breaker(Change::Recovered)));
+    assert_eq!(send(&mut scheduler, 21..100, 32 * SECOND), 1, "a slow start, not a herd");
+}
+
+#[test]
+fn gone_receiver_is_told() {
+    let mut scheduler = loaded(100, &[with(|_| {})]);
+    scheduler.note_due(1, Timestamp(0));
+    send(&mut scheduler, 1..2, SECOND);
+    assert_eq!(answer(&mut scheduler, 1, 410, None, SECOND), Some(Notice::Gone));
+}
