@@ -6,6 +6,7 @@
 
 mod delivery;
 mod follow;
+mod notices;
 mod results;
 
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use pgrx::prelude::*;
 
 use crate::deliver::{Pool, Settings};
 use crate::domain::address::AddressRules;
-use crate::domain::scheduler::Scheduler;
+use crate::domain::queue::QueueId;
+use crate::domain::scheduler::{Notice, Scheduler};
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, Record};
@@ -43,6 +45,8 @@ struct Leader {
     pool: Pool,
     /// Results that are not recorded yet; their messages count as in flight.
     unrecorded: Vec<Record>,
+    /// What the scheduler learnt of queues and is not shown in the tables yet.
+    notices: Vec<(QueueId, Notice)>,
     /// When `unrecorded` is recorded at the latest.
     linger_until: Timestamp,
     /// Results of messages whose rows somebody else has locked.
@@ -102,6 +106,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         scheduler: Scheduler::new(guc::max_in_flight(), (!installation.ended_clean).then_some(now)),
         pool,
         unrecorded: Vec::new(),
+        notices: Vec::new(),
         linger_until: now,
         held_up: Vec::new(),
         held_up_until: now,
@@ -143,6 +148,7 @@ impl Leader {
             let done = self
                 .follow(now)
                 .and_then(|()| self.record_in_time(now))
+                .and_then(|()| self.show_notices())
                 .and_then(|()| self.deliver());
             if let Err(failure) = done {
                 self.pause(&failure);

@@ -142,7 +142,7 @@ impl Scheduler {
     pub fn load_queue(&mut self, queue: Arc<Queue>) {
         let id = queue.id;
         match self.lanes.get_mut(&id) {
-            Some(lane) => lane.queue = queue,
+            Some(lane) => lane.follow(queue),
             None => {
                 self.lanes.insert(id, Lane::new(queue));
                 if self.unknown.remove(&id).is_some() {

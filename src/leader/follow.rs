@@ -65,7 +65,7 @@ impl Leader {
         self.rescan()
     }
 
-    fn load_changed(&mut self, mut ids: Vec<QueueId>) -> Result<(), Failure> {
+    pub fn load_changed(&mut self, mut ids: Vec<QueueId>) -> Result<(), Failure> {
         ids.sort_unstable();
         ids.dedup();
         let loaded = session::transaction(c"pg_hooks: loading changed queues", |client| {

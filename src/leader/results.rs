@@ -27,6 +27,10 @@ impl Leader {
             let Some(queue_id) = self.scheduler.queue_of(attempt.message_id) else {
                 continue;
             };
+            let (outcome, started) = (&attempt.outcome, attempt.attempted_at);
+            if let Some(notice) = self.scheduler.observe(attempt.message_id, outcome, started, now) {
+                self.notices.push(notice);
+            }
             let verdict = self
                 .scheduler
                 .verdict(attempt.message_id, &attempt.outcome, now, jitter);

@@ -4,12 +4,14 @@ mod dead_letter;
 mod installation;
 mod message;
 mod queue;
+mod queue_state;
 mod record;
 
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
 pub use installation::{begin_leading, end_leading, extension_oid, has_prepared_transactions};
 pub use message::{Fetched, Row, claim, earliest_due, fetch, locked, orphaned_queues};
 pub use queue::{QueueRow, load_all_queues, load_queues};
+pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, note_open_breaker};
 pub use record::{Record, record};
 
 use pgrx::datum::DatumWithOid;

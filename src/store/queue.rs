@@ -6,9 +6,11 @@ use pgrx::JsonB;
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiTupleTable};
 
 use super::{column, optional, statement};
+use crate::domain::breaker::BreakerPolicy;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::domain::queue::{AcceptedStatuses, Method, Queue, QueueId};
+use crate::domain::rate::RateLimit;
 use crate::domain::retry::{Backoff, RetryPolicy, STANDARD_SCHEDULE};
 use crate::session::Failure;
 
@@ -30,7 +32,11 @@ macro_rules! select_queue {
                      from unnest(q.retry_schedule) with ordinality as d(delay, place)),
                     (extract(epoch from q.min_backoff) * 1000000)::bigint,
                     (extract(epoch from q.max_backoff) * 1000000)::bigint,
-                    q.max_in_flight, q.active
+                    q.max_in_flight, q.active,
+                    q.rate_limit, (extract(epoch from q.rate_interval) * 1000000)::bigint, q.rate_burst,
+                    q.breaker_threshold::double precision,
+                    (extract(epoch from q.breaker_window) * 1000000)::bigint, q.breaker_min_requests,
+                    (extract(epoch from q.breaker_open_time) * 1000000)::bigint, q.breaker_max_probes
              from hooks.queue as q ",
             $where
         )
@@ -99,6 +105,8 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
         },
         max_in_flight: count(column(row, 11)?),
         active: column(row, 12)?,
+        rate_limit: rate_limit(row)?,
+        breaker: breaker(row)?,
     }))
 }
 
@@ -113,6 +121,23 @@ fn backoff(row: &SpiHeapTupleData<'_>) -> Result<Backoff, Failure> {
         },
         _ => Backoff::Schedule(STANDARD_SCHEDULE.to_vec()),
     })
+}
+
+fn rate_limit(row: &SpiHeapTupleData<'_>) -> Result<Option<RateLimit>, Failure> {
+    let Some(messages) = optional(row, 13)? else { return Ok(None) };
+    let burst: Option<i32> = optional(row, 15)?;
+    Ok(Some(RateLimit::new(count(messages), micros(column(row, 14)?), count(burst.unwrap_or(messages)))))
+}
+
+fn breaker(row: &SpiHeapTupleData<'_>) -> Result<Option<BreakerPolicy>, Failure> {
+    let Some(threshold) = optional(row, 16)? else { return Ok(None) };
+    Ok(Some(BreakerPolicy {
+        window: micros(column(row, 17)?),
+        min_requests: count(column(row, 18)?),
+        threshold,
+        open_for: micros(column(row, 19)?),
+        max_failed_probes: count(column(row, 20)?),
+    }))
 }
 
 fn micros(micros: i64) -> Duration {

@@ -71,6 +71,16 @@ impl Lane {
         }
     }
 
+    /// Takes over a changed policy. A queue that was switched on again starts afresh, but gently.
+    pub fn follow(&mut self, queue: Arc<Queue>) {
+        if queue.active && !self.queue.active {
+            self.breaker = Breaker::new();
+            self.throttle = Throttle::slow_start();
+            self.held_until = Timestamp::MIN;
+        }
+        self.queue = queue;
+    }
+
     /// A row may be due at `at`. Returns whether that changes when to read.
     pub fn note(&mut self, at: Timestamp) -> bool {
         if at <= self.cursor.due_at {
