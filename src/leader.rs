@@ -92,7 +92,10 @@ fn leader_since() -> i64 {
 }
 
 fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
-    let begun = session::transaction(c"pg_hooks: beginning to lead", store::begin_leading);
+    let begun = session::transaction(c"pg_hooks: beginning to lead", |client| {
+        store::forget_open_breakers(client)?;
+        store::begin_leading(client)
+    });
     let installation = begun.unwrap_or_else(|failure| give_up("could not begin to lead", &failure));
     let pool = Pool::start(pool_settings()).unwrap_or_else(|error| {
         warning!("pg_hooks worker could not start: {error}");
