@@ -42,6 +42,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if new.name is null or new.url is null or new.method is null or new.timeout is null
+     or new.max_attempts is null or new.max_in_flight is null or new.active is null then
+    perform hooks.refuse('name, url, method, timeout, max_attempts, max_in_flight and active must not be null',
+      'Give name and url, and leave out what is to have its default.');
+  end if;
   if new.name = '' or length(new.name) > 255 then
     perform hooks.refuse('queue name must have 1 to 255 characters',
       'Choose a shorter or non-empty name.');
@@ -95,7 +100,7 @@ begin
     perform hooks.refuse('max_in_flight must be between 1 and 4096',
       'Use 1 to have one message on the wire at a time.');
   end if;
-  if new.dead_letter_queue_id is not null then
+  if new.dead_letter_queue_id is distinct from old.dead_letter_queue_id then
     perform hooks.check_dead_letter_queue(new.id, new.dead_letter_queue_id);
   end if;
   if tg_op = 'UPDATE' then
@@ -116,23 +121,19 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  chain bigint[] := '{}';
+  link bigint := dead_letter_queue_id;
 begin
-  -- Two sessions that each add one half of a cycle must not miss each other.
-  lock table hooks.queue in share row exclusive mode;
-  if exists (
-    with recursive chain(id) as (
-      select check_dead_letter_queue.dead_letter_queue_id
-      union
-      select q.dead_letter_queue_id
-      from chain
-      join hooks.queue as q on q.id = chain.id
-      where q.dead_letter_queue_id is not null
-    )
-    select from chain where chain.id = check_dead_letter_queue.queue_id
-  ) then
-    perform hooks.refuse('dead-letter queues must not form a cycle',
-      'Name a dead-letter queue whose own dead letters do not come back to this queue.');
-  end if;
+  while link is not null and link <> all (chain) loop
+    if link = queue_id then
+      perform hooks.refuse('dead-letter queues must not form a cycle',
+        'Name a dead-letter queue whose own dead letters do not come back to this queue.');
+    end if;
+    chain := chain || link;
+    -- The lock keeps another transaction from adding the other half of a cycle unseen.
+    select q.dead_letter_queue_id into link from hooks.queue as q where q.id = link for share;
+  end loop;
 end
 $$;
 comment on function hooks.check_dead_letter_queue(bigint, bigint) is 'Raises 22023 when the dead letters of a queue would come back to it.';
@@ -204,11 +205,6 @@ as $$
 declare
   made bigint;
 begin
-  if name is null or url is null or method is null or timeout is null
-     or max_attempts is null or max_in_flight is null or active is null then
-    perform hooks.refuse('name, url, method, timeout, max_attempts, max_in_flight and active must not be null',
-      'Leave an argument out to get its default.');
-  end if;
   insert into hooks.queue (name, url, method, headers, timeout, accepted_statuses, max_attempts,
     retry_schedule, min_backoff, max_backoff, dead_letter_queue_id, max_in_flight, active, description)
   values (name, url, method, coalesce(headers, '{}'), timeout, accepted_statuses, max_attempts,
@@ -252,11 +248,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
+  changed constant bigint := hooks.queue_id(queue);
   resettable constant text[] := array['headers', 'accepted_statuses', 'retry', 'dead_letter_queue', 'description'];
   unknown text;
   schedule_given constant boolean := retry_schedule is not null;
   backoff_given constant boolean := min_backoff is not null or max_backoff is not null;
 begin
+  reset := array_remove(coalesce(reset, '{}'), null);
   select r.field into unknown from unnest(reset) as r(field) where r.field <> all (resettable) limit 1;
   if unknown is not null then
     perform hooks.refuse(format('"%s" cannot be reset', unknown),
@@ -280,7 +278,7 @@ begin
     max_in_flight = coalesce(max_in_flight, q.max_in_flight),
     active = coalesce(active, q.active),
     description = coalesce(description, case when not 'description' = any (reset) then q.description end)
-  where q.id = hooks.queue_id(queue);
+  where q.id = changed;
 exception
   when unique_violation then
     raise exception using errcode = 'duplicate_object',
@@ -333,7 +331,7 @@ returns void
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-as $$ update hooks.queue as q set active = false where q.id = hooks.queue_id(pause.queue) $$;
+as $$ select hooks.alter_queue(pause.queue, active => false) $$;
 comment on function hooks.pause(text) is 'Stops delivery of a queue; its messages are kept. What is on the wire is finished.';
 
 create function hooks.resume(queue text)
@@ -341,7 +339,7 @@ returns void
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-as $$ update hooks.queue as q set active = true where q.id = hooks.queue_id(resume.queue) $$;
+as $$ select hooks.alter_queue(resume.queue, active => true) $$;
 comment on function hooks.resume(text) is 'Starts delivery of a queue again.';
 
 -- Messages ----------------------------------------------------------------------------------------
@@ -379,6 +377,8 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+  -- An unknown queue is an error, also for an empty batch.
+  select hooks.queue_id(send_batch.queue);
   insert into hooks.message (queue_id, due_at, headers, body)
   select q.id, send_batch.at, send_batch.headers, b.body
   from (select hooks.queue_id(send_batch.queue) as id offset 0) as q,
@@ -404,6 +404,8 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+  -- An unknown queue is an error, also for an empty batch.
+  select hooks.queue_id(send_batch.queue);
   insert into hooks.message (queue_id, due_at, headers, body_bytes)
   select q.id, send_batch.at, send_batch.headers, b.body
   from (select hooks.queue_id(send_batch.queue) as id offset 0) as q,

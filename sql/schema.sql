@@ -8,9 +8,12 @@ declare
   wanted text;
 begin
   foreach wanted in array array['hooks_admin', 'hooks_sender', 'hooks_reader'] loop
-    if not exists (select from pg_catalog.pg_roles where rolname operator(pg_catalog.=) wanted) then
+    begin
       execute pg_catalog.format('create role %I nologin', wanted);
-    end if;
+    exception
+      -- All databases share the roles; another one may make them at the same moment.
+      when duplicate_object or unique_violation then null;
+    end;
   end loop;
 end
 $$;

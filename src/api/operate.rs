@@ -15,6 +15,8 @@ fn preloaded() -> bool {
 #[pg_extern(sql = false)]
 fn announce() {
     wake::announce();
+    // Ids begin anew: what backends remember of an extension that was dropped would name other queues.
+    wake::note_queue(0);
 }
 
 type WorkerRow = (

@@ -27,12 +27,9 @@ fn validate_url(url: &str) -> Result<(), Error> {
             "Correct hooks.allowed_networks in the server's configuration.",
         )
     })?;
-    rules.check(endpoint.scheme(), address).map_err(|denied| {
-        Error::invalid(
-            format!("url is not allowed: {denied}"),
-            "List its network in hooks.allowed_networks if it may be reached.",
-        )
-    })
+    rules
+        .check(endpoint.scheme(), address)
+        .map_err(|denied| Error::invalid(format!("url is not allowed: {denied}"), denied.hint()))
 }
 
 #[pg_extern(sql = false)]
@@ -98,7 +95,7 @@ pub fn require(queue_id: i64) -> Result<(), Error> {
         "select id from hooks.queue where id operator(pg_catalog.=) $1",
         queue_id,
     )
-    .ok_or_else(|| Error::UnknownQueue(queue_id.to_string()))?;
+    .ok_or_else(|| Error::UnknownQueueId(queue_id))?;
     remember(generation, |known| {
         known.ids.insert(queue_id);
     });

@@ -10,7 +10,8 @@ use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::domain::queue::{AcceptedStatuses, Method, Queue, QueueId};
 use crate::domain::retry::{Backoff, RetryPolicy, STANDARD_SCHEDULE};
-use crate::session::Failure;
+use crate::domain::time::Timestamp;
+use crate::session::{Failure, from_postgres};
 
 /// A queue as stored.
 pub struct QueueRow {
@@ -42,13 +43,13 @@ statement!(SOME, select_queue!("where q.id = any ($1)"));
 
 /// Every queue.
 pub fn load_all_queues(client: &mut SpiClient<'_>) -> Result<Vec<QueueRow>, Failure> {
-    let rows = ALL.with(|statement| statement.run(client, &[]))?;
+    let rows = ALL.with(|statement| statement.read(client, &[]))?;
     read_all(rows)
 }
 
 /// The queues of these ids that exist.
 pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<QueueRow>, Failure> {
-    let rows = SOME.with(|statement| statement.run(client, &[ids.to_vec().into()]))?;
+    let rows = SOME.with(|statement| statement.read(client, &[ids.to_vec().into()]))?;
     read_all(rows)
 }
 
@@ -121,4 +122,18 @@ fn micros(micros: i64) -> Duration {
 
 fn count(value: i32) -> u32 {
     u32::try_from(value).unwrap_or(1).max(1)
+}
+
+statement!(
+    VERSION,
+    "select count(*), max(q.updated_at) from hooks.queue as q"
+);
+
+/// Changes when a queue was made, changed or dropped, also by what fires no trigger.
+pub fn queues_version(client: &mut SpiClient<'_>) -> Result<(i64, Option<Timestamp>), Failure> {
+    let rows = VERSION.with(|statement| statement.read(client, &[]))?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok((0, None));
+    };
+    Ok((column(&row, 1)?, optional(&row, 2)?.map(from_postgres)))
 }

@@ -28,6 +28,8 @@ impl Cursor {
 pub struct Lane {
     pub queue: Arc<Queue>,
     pub in_flight: u32,
+    /// Bytes of what is in flight.
+    pub bytes: usize,
     pub cursor: Cursor,
     /// No row that is not read yet is due before this; [`Timestamp::MAX`] if none is known.
     pub next_due: Timestamp,
@@ -37,6 +39,8 @@ pub struct Lane {
     pub granted: u32,
     /// It stands in the row of turns.
     pub in_turn: bool,
+    /// It waits for others to give slots or bytes back.
+    pub squeezed: bool,
     /// It stands among the waiting, under this time.
     pub waits_until: Option<Timestamp>,
     /// The furthest the cursor ever was: up to here a fetch also meets rows in flight.
@@ -48,6 +52,8 @@ impl Lane {
         Lane {
             queue,
             in_flight: 0,
+            bytes: 0,
+            squeezed: false,
             cursor: Cursor::before(Timestamp::MIN),
             next_due: Timestamp::MAX,
             has_more: false,
@@ -75,6 +81,7 @@ impl Lane {
     pub fn wants_reading(&self) -> bool {
         self.queue.active
             && self.granted == 0
+            && !self.squeezed
             && self.in_flight < self.queue.max_in_flight
             && (self.has_more || self.next_due < Timestamp::MAX)
     }
