@@ -10,12 +10,12 @@ stable strict
 as 'MODULE_PATHNAME', 'check_url_wrapper';
 comment on function hooks.check_url(text) is 'Raises 22023 with a hint unless the URL may be the endpoint of a queue.';
 
-create function hooks.check_headers(headers jsonb)
+create function hooks.check_headers(headers text)
 returns void
 language c
 immutable strict
 as 'MODULE_PATHNAME', 'check_headers_wrapper';
-comment on function hooks.check_headers(jsonb) is 'Raises 22023 with a hint unless the value is a JSON object of valid header names and values.';
+comment on function hooks.check_headers(text) is 'Raises 22023 with a hint unless the value is a JSON object of valid header names and values.';
 
 create function hooks.refuse(message text, hint text)
 returns void
@@ -57,7 +57,7 @@ begin
       'Use GET, POST, PUT, PATCH or DELETE, in upper case.');
   end if;
   new.headers := coalesce(new.headers, '{}');
-  perform hooks.check_headers(new.headers);
+  perform hooks.check_headers(new.headers::text);
   if new.timeout not between '1 second' and '300 seconds' then
     perform hooks.refuse('timeout must be between 1 and 300 seconds',
       'Give an interval such as ''15 seconds''.');

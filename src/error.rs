@@ -12,6 +12,8 @@ pub enum Error {
     UnknownQueue(String),
     /// No queue of that id.
     UnknownQueueId(i64),
+    /// `hooks.check_message()` was called as something else than the trigger it is.
+    NotItsTrigger,
 }
 
 impl Error {
@@ -38,6 +40,11 @@ impl Error {
                 PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
                 format!("queue with id {id} does not exist"),
                 "Look for its id in hooks.queue.".to_owned(),
+            ),
+            Error::NotItsTrigger => (
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "hooks.check_message() can only be the trigger of hooks.message".to_owned(),
+                "Store messages with hooks.send() or INSERT INTO hooks.message.".to_owned(),
             ),
         };
         ErrorReport::new(code, message, function_name!())

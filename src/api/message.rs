@@ -5,22 +5,23 @@ use std::cell::OnceCell;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::prelude::*;
 use pgrx::spi::OwnedPreparedStatement;
-use pgrx::{JsonB, Spi, pg_sys};
+use pgrx::{AnyElement, Spi, pg_sys};
 
 use super::queue;
-use super::row::NewRow;
+use super::row::{NewRow, handed_on};
 use crate::error::{Error, OrRaise};
 use crate::{guc, wake};
 
 #[pg_extern(sql = false)]
 fn send_text(
     queue: Option<&str>,
-    body: Option<&str>,
+    body: Option<AnyElement>,
     at: Option<TimestampWithTimeZone>,
-    headers: Option<JsonB>,
+    headers: Option<AnyElement>,
 ) -> i64 {
     let queue_id = queue::id_by_name(queue).or_raise();
-    let body = body.map_or_else(DatumWithOid::null::<&str>, DatumWithOid::from);
+    let body = handed_on(body, pg_sys::TEXTOID).or_raise();
+    let headers = handed_on(headers, pg_sys::JSONBOID).or_raise();
     TEXT.with(|insert| store(insert, TEXT_INSERT, queue_id, body, at, headers))
         .or_raise()
 }
@@ -28,12 +29,13 @@ fn send_text(
 #[pg_extern(sql = false)]
 fn send_bytea(
     queue: Option<&str>,
-    body: Option<&[u8]>,
+    body: Option<AnyElement>,
     at: Option<TimestampWithTimeZone>,
-    headers: Option<JsonB>,
+    headers: Option<AnyElement>,
 ) -> i64 {
     let queue_id = queue::id_by_name(queue).or_raise();
-    let body = body.map_or_else(DatumWithOid::null::<&[u8]>, DatumWithOid::from);
+    let body = handed_on(body, pg_sys::BYTEAOID).or_raise();
+    let headers = handed_on(headers, pg_sys::JSONBOID).or_raise();
     BYTEA
         .with(|insert| store(insert, BYTEA_INSERT, queue_id, body, at, headers))
         .or_raise()
@@ -59,10 +61,10 @@ fn store(
     queue_id: i64,
     body: DatumWithOid,
     at: Option<TimestampWithTimeZone>,
-    headers: Option<JsonB>,
+    headers: DatumWithOid,
 ) -> Result<i64, Error> {
     let body_type = PgOid::from(body.oid());
-    let arguments = [queue_id.into(), body, at.into(), headers.into()];
+    let arguments = [queue_id.into(), body, at.into(), headers];
     let id = Spi::connect_mut(|client| -> spi::Result<Option<i64>> {
         let statement = match prepared.get() {
             Some(statement) => *statement,
@@ -115,7 +117,7 @@ pub fn check(row: &NewRow) -> Result<Option<(i32, pg_sys::Datum)>, Error> {
             .or_else(|| row.size(column::BODY_BYTES))
             .unwrap_or(0),
     )?;
-    if let Some(headers) = row.get::<JsonB>(column::HEADERS) {
+    if let Some(headers) = row.json(column::HEADERS) {
         queue::validate_headers(&headers)?;
     }
     let now = wake::transaction_start();

@@ -28,6 +28,7 @@ type WorkerRow = (
 );
 
 #[pg_extern(sql = false)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the columns off the signature")]
 fn workers() -> TableIterator<
     'static,
     (

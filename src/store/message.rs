@@ -152,7 +152,7 @@ pub fn read_contents(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<HashMa
 fn read_content(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Content, Failure> {
     let headers = match optional::<String>(row, first)? {
         None => Headers::default(),
-        Some(json) => match serde_json::from_str(&json).map(|json| Headers::from_json(&json)) {
+        Some(json) => match serde_json::from_str(&json).map(|json| Headers::from_stored_json(&json)) {
             Ok(Ok(headers)) => headers,
             Ok(Err(invalid)) => return Ok(Err(invalid.message)),
             Err(_) => return Ok(Err("headers are not valid JSON".to_owned())),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use pgrx::JsonB;
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiTupleTable};
 
 use super::{column, optional, statement};
@@ -24,7 +23,7 @@ pub struct QueueRow {
 macro_rules! select_queue {
     ($where:literal) => {
         concat!(
-            "select q.id, q.url, q.method, q.headers,
+            "select q.id, q.url, q.method, q.headers::text,
                     (extract(epoch from q.timeout) * 1000000)::bigint,
                     q.accepted_statuses, q.max_attempts,
                     (select array_agg((extract(epoch from d.delay) * 1000000)::bigint order by d.place)
@@ -67,13 +66,16 @@ fn read_all(rows: SpiTupleTable<'_>) -> Result<Vec<QueueRow>, Failure> {
 fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
     let url: String = column(row, 2)?;
     let method: String = column(row, 3)?;
-    let headers: JsonB = column(row, 4)?;
+    let headers: String = column(row, 4)?;
     let statuses: Option<Vec<i32>> = optional(row, 6)?;
     let endpoint = match Endpoint::parse(&url) {
         Ok(endpoint) => endpoint,
         Err(invalid) => return Ok(Err(invalid.message)),
     };
-    let headers = match Headers::from_json(&headers.0) {
+    let Ok(headers) = serde_json::from_str(&headers) else {
+        return Ok(Err("headers are not valid JSON".to_owned()));
+    };
+    let headers = match Headers::from_json(&headers) {
         Ok(headers) => headers,
         Err(invalid) => return Ok(Err(invalid.message)),
     };

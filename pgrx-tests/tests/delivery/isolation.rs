@@ -6,7 +6,7 @@ use pg_hooks_tests::Behaviour;
 use pg_hooks_tests::wait::never_within;
 use postgres::Client;
 
-use crate::site::{SOON, Site, assert_within, ms, run};
+use crate::site::{Site, assert_within, ms, run};
 
 /// A site whose receiver has a request and does not answer.
 fn hanging() -> Site {
@@ -81,7 +81,7 @@ fn commit_is_noticed_at_once_although_the_worker_waits_for_a_lock() {
     site.queue("q", "");
     let leader = site.leader();
     let waiting = format!("select exists (select from pg_locks where pid = {leader} and not granted)");
-    let mut soonest = SOON;
+    let mut took = Vec::new();
     for round in 1..=5 {
         let slow = site.send("slow", "x");
         site.arrivals("slow", round);
@@ -94,9 +94,10 @@ fn commit_is_noticed_at_once_although_the_worker_waits_for_a_lock() {
         run(&mut other, "commit");
         let begun = Instant::now();
         site.arrivals("q", round);
-        soonest = soonest.min(begun.elapsed());
+        took.push(begun.elapsed());
         site.wait_for_state(slow, "delivered");
     }
     // The machine may be busy, but not each time; lock_timeout of the worker is 100 ms.
-    assert_within("the soonest", soonest, ms(0)..=ms(50));
+    took.sort();
+    assert_within(format_args!("the median of {took:?}"), took[2], ms(0)..=ms(60));
 }
