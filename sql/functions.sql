@@ -35,6 +35,21 @@ volatile strict
 as 'MODULE_PATHNAME', 'note_queue_wrapper';
 comment on function hooks.note_queue(bigint) is 'Tells the worker at commit that this queue was made, changed or dropped.';
 
+create function hooks.check_trigger_table(relation oid)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if relation is distinct from 'hooks.queue'::regclass::oid then
+    raise exception using errcode = 'feature_not_supported',
+      message = 'this function can only be a trigger of hooks.queue',
+      hint = 'Change queues with hooks.create_queue() and hooks.alter_queue().';
+  end if;
+end
+$$;
+comment on function hooks.check_trigger_table(oid) is 'Raises 0A000 unless the relation is hooks.queue: on another table the columns a trigger reads may be of types whose casts run the code of others.';
+
 create function hooks.check_queue()
 returns trigger
 language plpgsql
@@ -42,6 +57,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  perform hooks.check_trigger_table(tg_relid);
   if new.name is null or new.url is null or new.method is null or new.timeout is null
      or new.max_attempts is null or new.max_in_flight is null or new.active is null then
     perform hooks.refuse('name, url, method, timeout, max_attempts, max_in_flight and active must not be null',
@@ -51,23 +67,27 @@ begin
     perform hooks.refuse('queue name must have 1 to 255 characters',
       'Choose a shorter or non-empty name.');
   end if;
-  perform hooks.check_url(new.url);
+  -- An address that is no longer allowed must not keep a queue from being paused.
+  if new.url is distinct from old.url then
+    perform hooks.check_url(new.url);
+  end if;
   if new.method not in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE') then
     perform hooks.refuse(format('method "%s" is not supported', new.method),
       'Use GET, POST, PUT, PATCH or DELETE, in upper case.');
   end if;
   new.headers := coalesce(new.headers, '{}');
   perform hooks.check_headers(new.headers::text);
-  if new.timeout not between '1 second' and '300 seconds' then
+  -- Seconds, as the worker counts them: comparing intervals takes each month for 30 days.
+  if extract(epoch from new.timeout) not between 1 and 300 then
     perform hooks.refuse('timeout must be between 1 and 300 seconds',
       'Give an interval such as ''15 seconds''.');
   end if;
   if new.accepted_statuses is not null
-     and (cardinality(new.accepted_statuses) = 0
+     and (cardinality(new.accepted_statuses) not between 1 and 100
           or exists (select from unnest(new.accepted_statuses) as s(status)
                      where s.status is null or s.status not between 200 and 599)) then
     perform hooks.refuse('accepted statuses must be between 200 and 599',
-      'Give at least one status, or null for every 2xx.');
+      'Give 1 to 100 statuses, or null for every 2xx.');
   end if;
   if new.max_attempts not between 1 and 100 then
     perform hooks.refuse('max_attempts must be between 1 and 100',
@@ -80,7 +100,7 @@ begin
   if new.retry_schedule is not null
      and (cardinality(new.retry_schedule) not between 1 and 100
           or exists (select from unnest(new.retry_schedule) as d(delay)
-                     where d.delay is null or d.delay not between '0' and '30 days')) then
+                     where d.delay is null or extract(epoch from d.delay) not between 0 and 2592000)) then
     perform hooks.refuse('retry_schedule must hold 1 to 100 delays of 0 to 30 days',
       'Give intervals such as array[''5 seconds'', ''5 minutes'']::interval[].');
   end if;
@@ -88,11 +108,11 @@ begin
     perform hooks.refuse('min_backoff and max_backoff go together',
       'Give both, or neither for the schedule of Standard Webhooks.');
   end if;
-  if new.min_backoff > new.max_backoff then
+  if extract(epoch from new.min_backoff) > extract(epoch from new.max_backoff) then
     perform hooks.refuse('min_backoff must not exceed max_backoff',
       'Exchange the two values.');
   end if;
-  if new.min_backoff <= '0' or new.max_backoff > '30 days' then
+  if extract(epoch from new.min_backoff) <= 0 or extract(epoch from new.max_backoff) > 2592000 then
     perform hooks.refuse('backoff must be more than 0 and at most 30 days',
       'Give intervals such as ''1 second'' and ''1 hour''.');
   end if;
@@ -108,8 +128,10 @@ begin
       perform hooks.refuse('the id of a queue cannot be changed',
         'Make a new queue with hooks.create_queue().');
     end if;
-    new.updated_at := now();
+    new.updated_at := clock_timestamp();
   end if;
+  new.created_at := coalesce(new.created_at, now());
+  new.updated_at := coalesce(new.updated_at, now());
   perform hooks.note_queue(new.id);
   return new;
 end
@@ -145,11 +167,26 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  perform hooks.check_trigger_table(tg_relid);
   perform hooks.note_queue(old.id);
   return old;
 end
 $$;
 comment on function hooks.note_queue_dropped() is 'Trigger: tells the worker that a queue is gone.';
+
+create function hooks.note_queues_truncated()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform hooks.check_trigger_table(tg_relid);
+  perform hooks.announce();
+  return null;
+end
+$$;
+comment on function hooks.note_queues_truncated() is 'Trigger: has the worker look at all queues anew.';
 
 create function hooks.check_message()
 returns trigger
@@ -166,6 +203,10 @@ create trigger check_queue
 create trigger note_queue_dropped
   after delete on hooks.queue
   for each row execute function hooks.note_queue_dropped();
+
+create trigger note_queues_truncated
+  after truncate on hooks.queue
+  for each statement execute function hooks.note_queues_truncated();
 
 create trigger check_message
   before insert or update on hooks.message
@@ -307,6 +348,10 @@ begin
       message = format('queue "%s" is the dead-letter queue of "%s"', queue, source),
       hint = 'Give that queue another one with hooks.alter_queue() first.';
   end if;
+  if cancel_messages is null then
+    perform hooks.refuse('cancel_messages must not be null',
+      'Give true to cancel the messages of the queue, or false to refuse while it has some.');
+  end if;
   if not cancel_messages and exists (select from hooks.message as m where m.queue_id = dropped) then
     raise exception using errcode = 'dependent_objects_still_exist',
       message = format('queue "%s" still has messages', queue),
@@ -314,7 +359,7 @@ begin
   end if;
   delete from hooks.queue as q where q.id = dropped;
   with gone as (
-    delete from hooks.message as m where m.queue_id = dropped
+    delete from hooks.message as m where m.queue_id = dropped and cancel_messages
     returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at
   )
   insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at)
@@ -361,6 +406,13 @@ volatile
 as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4) $$;
 comment on function hooks.send(text, jsonb, timestamptz, jsonb) is 'As hooks.send(text, text), with a JSON body.';
 
+create function hooks.send(queue text, body json, at timestamptz default null, headers jsonb default null)
+returns bigint
+language sql
+volatile
+as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4) $$;
+comment on function hooks.send(text, json, timestamptz, jsonb) is 'As hooks.send(text, text), with a JSON body, whose text is kept as it is.';
+
 create function hooks.send(queue text, body bytea, at timestamptz default null, headers jsonb default null)
 returns bigint
 language c
@@ -396,6 +448,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$ select hooks.send_batch(send_batch.queue, send_batch.bodies::text[], send_batch.at, send_batch.headers) $$;
 comment on function hooks.send_batch(text, jsonb[], timestamptz, jsonb) is 'As hooks.send_batch(text, text[]), with JSON bodies.';
+
+create function hooks.send_batch(queue text, bodies json[], at timestamptz default null, headers jsonb default null)
+returns setof bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$ select hooks.send_batch(send_batch.queue, send_batch.bodies::text[], send_batch.at, send_batch.headers) $$;
+comment on function hooks.send_batch(text, json[], timestamptz, jsonb) is 'As hooks.send_batch(text, text[]), with JSON bodies, whose text is kept as it is.';
 
 create function hooks.send_batch(queue text, bodies bytea[], at timestamptz default null, headers jsonb default null)
 returns setof bigint

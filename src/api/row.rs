@@ -112,6 +112,11 @@ impl<'a> NewRow<'a> {
         Some(with_header.saturating_sub(pg_sys::VARHDRSZ))
     }
 
+    /// Whether a column is null.
+    pub fn is_null(&self, column: usize) -> bool {
+        self.datum(column).is_none()
+    }
+
     /// A jsonb column as text; `None` for null.
     pub fn json(&self, column: usize) -> Option<String> {
         let datum = self.datum(column)?;
