@@ -136,7 +136,7 @@ fn impossible_accepted_status_is_refused() {
             "'{-200}'",
         ],
         "accepted statuses must be between 200 and 599",
-        "Give at least one status, or null for every 2xx.",
+        "Give 1 to 100 statuses, or null for every 2xx.",
     );
 }
 

@@ -91,7 +91,7 @@ fn drop_of_another_database_does_not_wait_for_hanging_receivers() {
     queue(&mut client, "q", &receiver.url("/q"));
     send_many(&mut client, "q", 64);
     receiver.wait_for("/q", 64, SOON);
-    let mut other = cluster.connect("template1");
+    let mut other = cluster.connect("postgres");
     other.batch_execute("create database short_lived").unwrap();
     let begun = Instant::now();
     other.batch_execute("drop database short_lived").unwrap();

@@ -108,11 +108,11 @@ fn cancellation_stops_nobody() {
 
 #[test]
 fn stopped_worker_goes_on_where_it_was() {
-    let cluster = Cluster::shared();
-    let receiver = Receiver::start();
-    let (_, mut client) = database(cluster);
-    queue(&mut client, "q", &receiver.url("/q"));
-    deliver(&receiver, &mut client, "q", "before");
+    // Others would wait for a stopped process: CREATE and DROP DATABASE do.
+    let rig = Rig::start();
+    let (_, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    deliver(&rig.receiver, &mut client, "q", "before");
     wait_for_delivered(&mut client, 1);
     let leading = wait_for_leader(&mut client);
     // Not in the middle of a transaction: others would wait for its locks.
@@ -123,11 +123,11 @@ fn stopped_worker_goes_on_where_it_was() {
     assert!(signal(leading, Signal::STOP));
     send(&mut client, "q", "meanwhile");
     never_within("a stopped worker sent", Duration::from_secs(2), || {
-        receiver.count() > 1
+        rig.receiver.count() > 1
     });
     assert!(signal(leading, Signal::CONT));
-    receiver.wait_for("/q", 2, Duration::from_secs(1));
+    rig.receiver.wait_for("/q", 2, Duration::from_secs(1));
     wait_for_delivered(&mut client, 2);
-    assert_eq!(arrived(&receiver, "q"), [1, 2]);
+    assert_eq!(arrived(&rig.receiver, "q"), [1, 2]);
     assert_eq!(leader(&mut client), Some(leading));
 }
