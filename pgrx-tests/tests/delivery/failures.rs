@@ -200,6 +200,23 @@ fn kept_connection_that_the_receiver_closed_costs_no_attempt() {
 }
 
 #[test]
+fn request_that_meets_the_end_of_a_kept_connection_is_made_again_at_once() {
+    let mut site = Site::settled();
+    let accept = || Behaviour::status(200);
+    site.receiver.on(
+        "/q",
+        Behaviour::Script(vec![accept(), Behaviour::Close, accept()]),
+    );
+    site.queue("q", ONCE);
+    for arrived in [1, 3] {
+        let id = site.send("q", "x");
+        site.wait_for_state(id, "delivered");
+        assert_eq!(site.attempt(id).result(), (Some(200), None));
+        assert_eq!(site.arrived("q"), arrived);
+    }
+}
+
+#[test]
 fn connection_is_kept_for_the_next_message() {
     let mut site = Site::settled();
     site.queue("q", "");
