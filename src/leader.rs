@@ -110,7 +110,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         database,
         extension,
         webhook_key: installation.webhook_key,
-        scheduler: Scheduler::new(guc::max_in_flight(), (!installation.ended_clean).then_some(now)),
+        scheduler: Scheduler::new(pool.capacity(), (!installation.ended_clean).then_some(now)),
         pool,
         unrecorded: Vec::new(),
         linger_until: now,
@@ -231,13 +231,16 @@ impl Leader {
     }
 
     fn reconfigure(&mut self) {
-        self.scheduler.set_slots(guc::max_in_flight());
         self.pool.reconfigure(pool_settings());
+        self.scheduler.set_slots(self.pool.capacity());
     }
 
     /// Ends in order: starts nothing more, gives what is on the wire a moment, records what came.
     fn end(mut self, waits: &WaitSet) -> ! {
         let deadline = session::now().after(LAST_ATTEMPTS);
+        for job in self.pool.close() {
+            self.scheduler.release(job.message.id, None);
+        }
         loop {
             self.take_results();
             let recorded = self.record();
