@@ -10,12 +10,12 @@ stable strict
 as 'MODULE_PATHNAME', 'check_url_wrapper';
 comment on function hooks.check_url(text) is 'Raises 22023 with a hint unless the URL may be the endpoint of a queue.';
 
-create function hooks.check_headers(headers jsonb)
+create function hooks.check_headers(headers text)
 returns void
 language c
 immutable strict
 as 'MODULE_PATHNAME', 'check_headers_wrapper';
-comment on function hooks.check_headers(jsonb) is 'Raises 22023 with a hint unless the value is a JSON object of valid header names and values.';
+comment on function hooks.check_headers(text) is 'Raises 22023 with a hint unless the value is a JSON object of valid header names and values.';
 
 create function hooks.refuse(message text, hint text)
 returns void
@@ -35,6 +35,57 @@ volatile strict
 as 'MODULE_PATHNAME', 'note_queue_wrapper';
 comment on function hooks.note_queue(bigint) is 'Tells the worker at commit that this queue was made, changed or dropped.';
 
+create function hooks.check_trigger_table(relation oid)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if relation is distinct from 'hooks.queue'::regclass::oid then
+    raise exception using errcode = 'feature_not_supported',
+      message = 'this function can only be a trigger of hooks.queue',
+      hint = 'Change queues with hooks.create_queue() and hooks.alter_queue().';
+  end if;
+end
+$$;
+comment on function hooks.check_trigger_table(oid) is 'Raises 0A000 unless the relation is hooks.queue: on another table the columns a trigger reads may be of types whose casts run the code of others.';
+
+create function hooks.check_limits(queue hooks.queue)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if queue.rate_interval is null or queue.breaker_window is null or queue.breaker_min_requests is null
+     or queue.breaker_open_time is null or queue.breaker_max_probes is null then
+    perform hooks.refuse('rate_interval, breaker_window, breaker_min_requests, breaker_open_time and breaker_max_probes must not be null',
+      'Leave out what is to have its default. A null rate_limit or breaker_threshold means none.');
+  end if;
+  if queue.rate_limit not between 1 and 1000000 or queue.rate_burst not between 1 and 1000000 then
+    perform hooks.refuse('rate_limit and rate_burst must be between 1 and 1000000',
+      'Leave rate_limit out for no limit; use hooks.pause() to send nothing.');
+  end if;
+  if extract(epoch from queue.rate_interval) not between 0.001 and 86400 then
+    perform hooks.refuse('rate_interval must be between 1 millisecond and 1 day',
+      'Give an interval such as ''1 second'' or ''1 minute''.');
+  end if;
+  if not (queue.breaker_threshold > 0 and queue.breaker_threshold <= 1) then
+    perform hooks.refuse('breaker_threshold must be above 0 and at most 1',
+      'Give the share of failures that opens the breaker, such as 0.7, or null for no breaker.');
+  end if;
+  if extract(epoch from queue.breaker_window) not between 1 and 86400
+     or extract(epoch from queue.breaker_open_time) not between 1 and 86400 then
+    perform hooks.refuse('breaker_window and breaker_open_time must be between 1 second and 1 day',
+      'Give intervals such as ''5 minutes'' and ''30 seconds''.');
+  end if;
+  if queue.breaker_min_requests not between 1 and 1000000 or queue.breaker_max_probes not between 1 and 1000000 then
+    perform hooks.refuse('breaker_min_requests and breaker_max_probes must be between 1 and 1000000',
+      'The defaults are 10 and 10.');
+  end if;
+end
+$$;
+comment on function hooks.check_limits(hooks.queue) is 'Raises 22023 unless rate limit and circuit breaker of a queue are in range.';
+
 create function hooks.check_queue()
 returns trigger
 language plpgsql
@@ -42,27 +93,37 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  perform hooks.check_trigger_table(tg_relid);
+  if new.name is null or new.url is null or new.method is null or new.timeout is null
+     or new.max_attempts is null or new.max_in_flight is null or new.active is null then
+    perform hooks.refuse('name, url, method, timeout, max_attempts, max_in_flight and active must not be null',
+      'Give name and url, and leave out what is to have its default.');
+  end if;
   if new.name = '' or length(new.name) > 255 then
     perform hooks.refuse('queue name must have 1 to 255 characters',
       'Choose a shorter or non-empty name.');
   end if;
-  perform hooks.check_url(new.url);
+  -- An address that is no longer allowed must not keep a queue from being paused.
+  if new.url is distinct from old.url then
+    perform hooks.check_url(new.url);
+  end if;
   if new.method not in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE') then
     perform hooks.refuse(format('method "%s" is not supported', new.method),
       'Use GET, POST, PUT, PATCH or DELETE, in upper case.');
   end if;
   new.headers := coalesce(new.headers, '{}');
-  perform hooks.check_headers(new.headers);
-  if new.timeout not between '1 second' and '300 seconds' then
+  perform hooks.check_headers(new.headers::text);
+  -- Seconds, as the worker counts them: comparing intervals takes each month for 30 days.
+  if extract(epoch from new.timeout) not between 1 and 300 then
     perform hooks.refuse('timeout must be between 1 and 300 seconds',
       'Give an interval such as ''15 seconds''.');
   end if;
   if new.accepted_statuses is not null
-     and (cardinality(new.accepted_statuses) = 0
+     and (cardinality(new.accepted_statuses) not between 1 and 100
           or exists (select from unnest(new.accepted_statuses) as s(status)
                      where s.status is null or s.status not between 200 and 599)) then
     perform hooks.refuse('accepted statuses must be between 200 and 599',
-      'Give at least one status, or null for every 2xx.');
+      'Give 1 to 100 statuses, or null for every 2xx.');
   end if;
   if new.max_attempts not between 1 and 100 then
     perform hooks.refuse('max_attempts must be between 1 and 100',
@@ -75,7 +136,7 @@ begin
   if new.retry_schedule is not null
      and (cardinality(new.retry_schedule) not between 1 and 100
           or exists (select from unnest(new.retry_schedule) as d(delay)
-                     where d.delay is null or d.delay not between '0' and '30 days')) then
+                     where d.delay is null or extract(epoch from d.delay) not between 0 and 2592000)) then
     perform hooks.refuse('retry_schedule must hold 1 to 100 delays of 0 to 30 days',
       'Give intervals such as array[''5 seconds'', ''5 minutes'']::interval[].');
   end if;
@@ -83,11 +144,11 @@ begin
     perform hooks.refuse('min_backoff and max_backoff go together',
       'Give both, or neither for the schedule of Standard Webhooks.');
   end if;
-  if new.min_backoff > new.max_backoff then
+  if extract(epoch from new.min_backoff) > extract(epoch from new.max_backoff) then
     perform hooks.refuse('min_backoff must not exceed max_backoff',
       'Exchange the two values.');
   end if;
-  if new.min_backoff <= '0' or new.max_backoff > '30 days' then
+  if extract(epoch from new.min_backoff) <= 0 or extract(epoch from new.max_backoff) > 2592000 then
     perform hooks.refuse('backoff must be more than 0 and at most 30 days',
       'Give intervals such as ''1 second'' and ''1 hour''.');
   end if;
@@ -95,7 +156,8 @@ begin
     perform hooks.refuse('max_in_flight must be between 1 and 4096',
       'Use 1 to have one message on the wire at a time.');
   end if;
-  if new.dead_letter_queue_id is not null then
+  perform hooks.check_limits(new);
+  if new.dead_letter_queue_id is distinct from old.dead_letter_queue_id then
     perform hooks.check_dead_letter_queue(new.id, new.dead_letter_queue_id);
   end if;
   if tg_op = 'UPDATE' then
@@ -103,8 +165,13 @@ begin
       perform hooks.refuse('the id of a queue cannot be changed',
         'Make a new queue with hooks.create_queue().');
     end if;
-    new.updated_at := now();
+    new.updated_at := clock_timestamp();
+    if new.active and not old.active then
+      delete from hooks.queue_state as s where s.queue_id = new.id;
+    end if;
   end if;
+  new.created_at := coalesce(new.created_at, now());
+  new.updated_at := coalesce(new.updated_at, now());
   perform hooks.note_queue(new.id);
   return new;
 end
@@ -116,23 +183,19 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  chain bigint[] := '{}';
+  link bigint := dead_letter_queue_id;
 begin
-  -- Two sessions that each add one half of a cycle must not miss each other.
-  lock table hooks.queue in share row exclusive mode;
-  if exists (
-    with recursive chain(id) as (
-      select check_dead_letter_queue.dead_letter_queue_id
-      union
-      select q.dead_letter_queue_id
-      from chain
-      join hooks.queue as q on q.id = chain.id
-      where q.dead_letter_queue_id is not null
-    )
-    select from chain where chain.id = check_dead_letter_queue.queue_id
-  ) then
-    perform hooks.refuse('dead-letter queues must not form a cycle',
-      'Name a dead-letter queue whose own dead letters do not come back to this queue.');
-  end if;
+  while link is not null and link <> all (chain) loop
+    if link = queue_id then
+      perform hooks.refuse('dead-letter queues must not form a cycle',
+        'Name a dead-letter queue whose own dead letters do not come back to this queue.');
+    end if;
+    chain := chain || link;
+    -- The lock keeps another transaction from adding the other half of a cycle unseen.
+    select q.dead_letter_queue_id into link from hooks.queue as q where q.id = link for share;
+  end loop;
 end
 $$;
 comment on function hooks.check_dead_letter_queue(bigint, bigint) is 'Raises 22023 when the dead letters of a queue would come back to it.';
@@ -144,11 +207,26 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  perform hooks.check_trigger_table(tg_relid);
   perform hooks.note_queue(old.id);
   return old;
 end
 $$;
 comment on function hooks.note_queue_dropped() is 'Trigger: tells the worker that a queue is gone.';
+
+create function hooks.note_queues_truncated()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform hooks.check_trigger_table(tg_relid);
+  perform hooks.announce();
+  return null;
+end
+$$;
+comment on function hooks.note_queues_truncated() is 'Trigger: has the worker look at all queues anew.';
 
 create function hooks.check_message()
 returns trigger
@@ -165,6 +243,10 @@ create trigger check_queue
 create trigger note_queue_dropped
   after delete on hooks.queue
   for each row execute function hooks.note_queue_dropped();
+
+create trigger note_queues_truncated
+  after truncate on hooks.queue
+  for each statement execute function hooks.note_queues_truncated();
 
 create trigger check_message
   before insert or update on hooks.message
@@ -193,7 +275,15 @@ create function hooks.create_queue(
   dead_letter_queue text default null,
   max_in_flight     integer default 64,
   active            boolean default true,
-  description       text default null
+  description       text default null,
+  rate_limit        integer default null,
+  rate_interval     interval default '1 second',
+  rate_burst        integer default null,
+  breaker_threshold real default 0.7,
+  breaker_window    interval default '5 minutes',
+  breaker_min_requests integer default 10,
+  breaker_open_time interval default '30 seconds',
+  breaker_max_probes integer default 10
 )
 returns bigint
 language plpgsql
@@ -204,17 +294,16 @@ as $$
 declare
   made bigint;
 begin
-  if name is null or url is null or method is null or timeout is null
-     or max_attempts is null or max_in_flight is null or active is null then
-    perform hooks.refuse('name, url, method, timeout, max_attempts, max_in_flight and active must not be null',
-      'Leave an argument out to get its default.');
-  end if;
   insert into hooks.queue (name, url, method, headers, timeout, accepted_statuses, max_attempts,
-    retry_schedule, min_backoff, max_backoff, dead_letter_queue_id, max_in_flight, active, description)
+    retry_schedule, min_backoff, max_backoff, dead_letter_queue_id, max_in_flight, active, description,
+    rate_limit, rate_interval, rate_burst,
+    breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes)
   values (name, url, method, coalesce(headers, '{}'), timeout, accepted_statuses, max_attempts,
     retry_schedule, min_backoff, max_backoff,
     case when dead_letter_queue is not null then hooks.queue_id(dead_letter_queue) end,
-    max_in_flight, active, description)
+    max_in_flight, active, description,
+    rate_limit, rate_interval, rate_burst,
+    breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes)
   returning id into made;
   return made;
 exception
@@ -224,7 +313,8 @@ exception
       hint = 'Change it with hooks.alter_queue(), or choose another name.';
 end
 $$;
-comment on function hooks.create_queue(text, text, text, jsonb, interval, integer[], integer, interval[], interval, interval, text, integer, boolean, text)
+comment on function hooks.create_queue(text, text, text, jsonb, interval, integer[], integer, interval[], interval, interval, text, integer, boolean, text,
+  integer, interval, integer, real, interval, integer, interval, integer)
   is 'Makes a queue: an HTTP endpoint with its delivery policy. Returns its id. Raises 42710 when the name is taken, 22023 for a bad argument.';
 
 create function hooks.alter_queue(
@@ -243,7 +333,15 @@ create function hooks.alter_queue(
   max_in_flight     integer default null,
   active            boolean default null,
   description       text default null,
-  reset             text[] default '{}'
+  reset             text[] default '{}',
+  rate_limit        integer default null,
+  rate_interval     interval default null,
+  rate_burst        integer default null,
+  breaker_threshold real default null,
+  breaker_window    interval default null,
+  breaker_min_requests integer default null,
+  breaker_open_time interval default null,
+  breaker_max_probes integer default null
 )
 returns void
 language plpgsql
@@ -252,11 +350,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
-  resettable constant text[] := array['headers', 'accepted_statuses', 'retry', 'dead_letter_queue', 'description'];
+  changed constant bigint := hooks.queue_id(queue);
+  resettable constant text[] := array['headers', 'accepted_statuses', 'retry', 'dead_letter_queue', 'description', 'rate', 'breaker'];
   unknown text;
   schedule_given constant boolean := retry_schedule is not null;
   backoff_given constant boolean := min_backoff is not null or max_backoff is not null;
 begin
+  reset := array_remove(coalesce(reset, '{}'), null);
   select r.field into unknown from unnest(reset) as r(field) where r.field <> all (resettable) limit 1;
   if unknown is not null then
     perform hooks.refuse(format('"%s" cannot be reset', unknown),
@@ -279,8 +379,16 @@ begin
       when not 'dead_letter_queue' = any (reset) then q.dead_letter_queue_id end,
     max_in_flight = coalesce(max_in_flight, q.max_in_flight),
     active = coalesce(active, q.active),
-    description = coalesce(description, case when not 'description' = any (reset) then q.description end)
-  where q.id = hooks.queue_id(queue);
+    description = coalesce(description, case when not 'description' = any (reset) then q.description end),
+    rate_limit = coalesce(rate_limit, case when not 'rate' = any (reset) then q.rate_limit end),
+    rate_interval = coalesce(rate_interval, q.rate_interval),
+    rate_burst = coalesce(rate_burst, case when not 'rate' = any (reset) then q.rate_burst end),
+    breaker_threshold = coalesce(breaker_threshold, case when not 'breaker' = any (reset) then q.breaker_threshold end),
+    breaker_window = coalesce(breaker_window, q.breaker_window),
+    breaker_min_requests = coalesce(breaker_min_requests, q.breaker_min_requests),
+    breaker_open_time = coalesce(breaker_open_time, q.breaker_open_time),
+    breaker_max_probes = coalesce(breaker_max_probes, q.breaker_max_probes)
+  where q.id = changed;
 exception
   when unique_violation then
     raise exception using errcode = 'duplicate_object',
@@ -288,8 +396,9 @@ exception
       hint = 'Choose another name.';
 end
 $$;
-comment on function hooks.alter_queue(text, text, text, text, jsonb, interval, integer[], integer, interval[], interval, interval, text, integer, boolean, text, text[])
-  is 'Changes what is given of a queue and leaves the rest. reset names what goes back to its default: headers, accepted_statuses, retry, dead_letter_queue, description.';
+comment on function hooks.alter_queue(text, text, text, text, jsonb, interval, integer[], integer, interval[], interval, interval, text, integer, boolean, text, text[],
+  integer, interval, integer, real, interval, integer, interval, integer)
+  is 'Changes what is given of a queue and leaves the rest. reset names what goes back to its default: headers, accepted_statuses, retry, dead_letter_queue, description, and, to none, rate and breaker.';
 
 create function hooks.drop_queue(queue text, cancel_messages boolean default false)
 returns bigint
@@ -309,6 +418,10 @@ begin
       message = format('queue "%s" is the dead-letter queue of "%s"', queue, source),
       hint = 'Give that queue another one with hooks.alter_queue() first.';
   end if;
+  if cancel_messages is null then
+    perform hooks.refuse('cancel_messages must not be null',
+      'Give true to cancel the messages of the queue, or false to refuse while it has some.');
+  end if;
   if not cancel_messages and exists (select from hooks.message as m where m.queue_id = dropped) then
     raise exception using errcode = 'dependent_objects_still_exist',
       message = format('queue "%s" still has messages', queue),
@@ -316,7 +429,7 @@ begin
   end if;
   delete from hooks.queue as q where q.id = dropped;
   with gone as (
-    delete from hooks.message as m where m.queue_id = dropped
+    delete from hooks.message as m where m.queue_id = dropped and cancel_messages
     returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at
   )
   insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at)
@@ -333,7 +446,7 @@ returns void
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-as $$ update hooks.queue as q set active = false where q.id = hooks.queue_id(pause.queue) $$;
+as $$ select hooks.alter_queue(pause.queue, active => false) $$;
 comment on function hooks.pause(text) is 'Stops delivery of a queue; its messages are kept. What is on the wire is finished.';
 
 create function hooks.resume(queue text)
@@ -341,7 +454,7 @@ returns void
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-as $$ update hooks.queue as q set active = true where q.id = hooks.queue_id(resume.queue) $$;
+as $$ select hooks.alter_queue(resume.queue, active => true) $$;
 comment on function hooks.resume(text) is 'Starts delivery of a queue again.';
 
 -- Messages ----------------------------------------------------------------------------------------
@@ -363,6 +476,13 @@ volatile
 as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4) $$;
 comment on function hooks.send(text, jsonb, timestamptz, jsonb) is 'As hooks.send(text, text), with a JSON body.';
 
+create function hooks.send(queue text, body json, at timestamptz default null, headers jsonb default null)
+returns bigint
+language sql
+volatile
+as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4) $$;
+comment on function hooks.send(text, json, timestamptz, jsonb) is 'As hooks.send(text, text), with a JSON body, whose text is kept as it is.';
+
 create function hooks.send(queue text, body bytea, at timestamptz default null, headers jsonb default null)
 returns bigint
 language c
@@ -379,6 +499,8 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+  -- An unknown queue is an error, also for an empty batch.
+  select hooks.queue_id(send_batch.queue);
   insert into hooks.message (queue_id, due_at, headers, body)
   select q.id, send_batch.at, send_batch.headers, b.body
   from (select hooks.queue_id(send_batch.queue) as id offset 0) as q,
@@ -397,6 +519,15 @@ set search_path = pg_catalog, pg_temp
 as $$ select hooks.send_batch(send_batch.queue, send_batch.bodies::text[], send_batch.at, send_batch.headers) $$;
 comment on function hooks.send_batch(text, jsonb[], timestamptz, jsonb) is 'As hooks.send_batch(text, text[]), with JSON bodies.';
 
+create function hooks.send_batch(queue text, bodies json[], at timestamptz default null, headers jsonb default null)
+returns setof bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$ select hooks.send_batch(send_batch.queue, send_batch.bodies::text[], send_batch.at, send_batch.headers) $$;
+comment on function hooks.send_batch(text, json[], timestamptz, jsonb) is 'As hooks.send_batch(text, text[]), with JSON bodies, whose text is kept as it is.';
+
 create function hooks.send_batch(queue text, bodies bytea[], at timestamptz default null, headers jsonb default null)
 returns setof bigint
 language sql
@@ -404,6 +535,8 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+  -- An unknown queue is an error, also for an empty batch.
+  select hooks.queue_id(send_batch.queue);
   insert into hooks.message (queue_id, due_at, headers, body_bytes)
   select q.id, send_batch.at, send_batch.headers, b.body
   from (select hooks.queue_id(send_batch.queue) as id offset 0) as q,

@@ -1,5 +1,37 @@
 -- Privileges: nothing for PUBLIC, and no one may put triggers on our tables or reference them.
 
+-- What ALTER DEFAULT PRIVILEGES gave away at creation is taken back first.
+do $$
+declare
+  grantee name;
+begin
+  for grantee in
+    select distinct r.rolname
+    from (
+      select n.nspacl as acl, n.nspowner as owner from pg_catalog.pg_namespace as n
+      where n.nspname operator(pg_catalog.=) 'hooks'
+      union all
+      select c.relacl, c.relowner from pg_catalog.pg_class as c
+      where c.relnamespace operator(pg_catalog.=) 'hooks'::pg_catalog.regnamespace
+      union all
+      select p.proacl, p.proowner from pg_catalog.pg_proc as p
+      where p.pronamespace operator(pg_catalog.=) 'hooks'::pg_catalog.regnamespace
+    ) as o
+    cross join lateral pg_catalog.aclexplode(o.acl) as a
+    join pg_catalog.pg_roles as r on r.oid operator(pg_catalog.=) a.grantee
+    where a.grantee operator(pg_catalog.<>) o.owner
+  loop
+    execute pg_catalog.format('revoke all on schema hooks from %I', grantee);
+    execute pg_catalog.format('revoke all on all tables in schema hooks from %I', grantee);
+    execute pg_catalog.format('revoke all on all sequences in schema hooks from %I', grantee);
+    execute pg_catalog.format('revoke all on all functions in schema hooks from %I', grantee);
+  end loop;
+end
+$$;
+
+revoke all on schema hooks from public;
+revoke all on all tables in schema hooks from public;
+revoke all on all sequences in schema hooks from public;
 revoke all on all functions in schema hooks from public;
 
 grant usage on schema hooks to hooks_admin, hooks_sender, hooks_reader;
@@ -7,25 +39,40 @@ grant usage on schema hooks to hooks_admin, hooks_sender, hooks_reader;
 grant select, insert, update, delete
   on hooks.queue, hooks.message, hooks.attempt, hooks.message_log, hooks.dead_letter
   to hooks_admin;
-grant select on hooks.installation, hooks.worker to hooks_admin;
-grant execute on all functions in schema hooks to hooks_admin;
+grant select on hooks.installation, hooks.queue_state to hooks_admin;
+
+-- Functions are named one by one: whoever may execute a trigger function can make a trigger of it.
+grant execute on function
+  hooks.create_queue(text, text, text, jsonb, interval, integer[], integer, interval[], interval, interval, text, integer, boolean, text,
+    integer, interval, integer, real, interval, integer, interval, integer),
+  hooks.alter_queue(text, text, text, text, jsonb, interval, integer[], integer, interval[], interval, interval, text, integer, boolean, text, text[],
+    integer, interval, integer, real, interval, integer, interval, integer),
+  hooks.drop_queue(text, boolean),
+  hooks.pause(text),
+  hooks.resume(text),
+  hooks.cancel(bigint),
+  hooks.redrive(bigint)
+  to hooks_admin;
 
 grant execute on function
   hooks.send(text, text, timestamptz, jsonb),
+  hooks.send(text, json, timestamptz, jsonb),
   hooks.send(text, jsonb, timestamptz, jsonb),
   hooks.send(text, bytea, timestamptz, jsonb),
   hooks.send_batch(text, text[], timestamptz, jsonb),
+  hooks.send_batch(text, json[], timestamptz, jsonb),
   hooks.send_batch(text, jsonb[], timestamptz, jsonb),
   hooks.send_batch(text, bytea[], timestamptz, jsonb)
-  to hooks_sender;
+  to hooks_admin, hooks_sender;
 
-grant select on hooks.attempt, hooks.message_log, hooks.worker to hooks_reader;
+grant select on hooks.attempt, hooks.message_log, hooks.queue_state to hooks_reader;
+grant select on hooks.worker to hooks_admin, hooks_reader;
 grant execute on function
   hooks.status(bigint),
   hooks.health(),
   hooks.preloaded(),
   hooks.workers()
-  to hooks_reader;
+  to hooks_admin, hooks_reader;
 
 -- A restore brings queues and messages back.
 select pg_catalog.pg_extension_config_dump('hooks.queue', '');

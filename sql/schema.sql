@@ -8,9 +8,12 @@ declare
   wanted text;
 begin
   foreach wanted in array array['hooks_admin', 'hooks_sender', 'hooks_reader'] loop
-    if not exists (select from pg_catalog.pg_roles where rolname operator(pg_catalog.=) wanted) then
+    begin
       execute pg_catalog.format('create role %I nologin', wanted);
-    end if;
+    exception
+      -- All databases share the roles; another one may make them at the same moment.
+      when duplicate_object or unique_violation then null;
+    end;
   end loop;
 end
 $$;
@@ -31,6 +34,14 @@ create table hooks.queue (
   max_backoff          interval,
   dead_letter_queue_id bigint,
   max_in_flight        integer not null default 64,
+  rate_limit           integer,
+  rate_interval        interval not null default '1 second',
+  rate_burst           integer,
+  breaker_threshold    real default 0.7,
+  breaker_window       interval not null default '5 minutes',
+  breaker_min_requests integer not null default 10,
+  breaker_open_time    interval not null default '30 seconds',
+  breaker_max_probes   integer not null default 10,
   active               boolean not null default true,
   description          text,
   created_at           timestamptz not null default now(),
@@ -61,10 +72,39 @@ comment on column hooks.queue.min_backoff is 'Delay after the first failed attem
 comment on column hooks.queue.max_backoff is 'Longest delay that doubling min_backoff may reach.';
 comment on column hooks.queue.dead_letter_queue_id is 'Queue that gets a copy of each dead letter of this one, if any.';
 comment on column hooks.queue.max_in_flight is 'How many of its messages may be on the wire at once: 1 to 4096.';
+comment on column hooks.queue.rate_limit is 'Messages that may start in each rate_interval; null for no limit.';
+comment on column hooks.queue.rate_interval is 'Time for which rate_limit is given: 1 millisecond to 1 day.';
+comment on column hooks.queue.rate_burst is 'Messages that may start at once after a pause; null for as many as rate_limit.';
+comment on column hooks.queue.breaker_threshold is 'Share of failed attempts, above 0 to 1, that opens the circuit breaker; null for no breaker.';
+comment on column hooks.queue.breaker_window is 'Attempts older than this do not count for the breaker: 1 second to 1 day.';
+comment on column hooks.queue.breaker_min_requests is 'Fewer attempts within the window never open the breaker.';
+comment on column hooks.queue.breaker_open_time is 'How long an open breaker stops the queue before one message is sent as a probe: 1 second to 1 day.';
+comment on column hooks.queue.breaker_max_probes is 'So many failed probes in a row disable the queue; hooks.resume() enables it again.';
 comment on column hooks.queue.active is 'False: messages are kept and nothing is sent. See hooks.pause() and hooks.resume().';
 comment on column hooks.queue.description is 'Free text for people.';
 comment on column hooks.queue.created_at is 'When the queue was made.';
 comment on column hooks.queue.updated_at is 'When the queue was last changed.';
+
+create table hooks.queue_state (
+  queue_id bigint not null,
+  state    text not null,
+  since    timestamptz not null,
+  until    timestamptz,
+  reason   text not null,
+  constraint queue_state_pkey
+    primary key (queue_id),
+  constraint queue_exists
+    foreign key (queue_id) references hooks.queue (id) on delete cascade,
+  constraint known_state
+    check (state in ('open', 'disabled'))
+);
+
+comment on table hooks.queue_state is 'Queues that send nothing because of their receiver. No row: all is well, or somebody paused the queue.';
+comment on column hooks.queue_state.queue_id is 'The queue.';
+comment on column hooks.queue_state.state is 'open: its circuit breaker stops it for a while; disabled: the worker switched it off, hooks.resume() switches it on.';
+comment on column hooks.queue_state.since is 'When that began.';
+comment on column hooks.queue_state.until is 'When the next probe is sent; null for a disabled queue.';
+comment on column hooks.queue_state.reason is 'What the receiver did, for people.';
 
 -- Messages that are not finished ------------------------------------------------------------------
 

@@ -8,8 +8,12 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 pub enum Error {
     /// An argument that no queue or message can have.
     InvalidArgument { message: String, hint: String },
-    /// No queue of that name or id.
+    /// No queue of that name.
     UnknownQueue(String),
+    /// No queue of that id.
+    UnknownQueueId(i64),
+    /// `hooks.check_message()` was called as something else than the trigger it is.
+    NotItsTrigger,
 }
 
 impl Error {
@@ -31,6 +35,16 @@ impl Error {
                 PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
                 format!("queue \"{name}\" does not exist"),
                 "Create it with hooks.create_queue().".to_owned(),
+            ),
+            Error::UnknownQueueId(id) => (
+                PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+                format!("queue with id {id} does not exist"),
+                "Look for its id in hooks.queue.".to_owned(),
+            ),
+            Error::NotItsTrigger => (
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "hooks.check_message() can only be the trigger of hooks.message".to_owned(),
+                "Store messages with hooks.send() or INSERT INTO hooks.message.".to_owned(),
             ),
         };
         ErrorReport::new(code, message, function_name!())

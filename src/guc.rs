@@ -3,6 +3,8 @@
 //! All can be changed in `postgresql.conf` and by `ALTER SYSTEM`, and take effect at reload. None can
 //! be changed by a session: what a setting bounds is shared by everyone.
 
+mod check;
+
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -75,7 +77,7 @@ pub fn register() {
         86_400_000,
         GucFlags::UNIT_MS,
     );
-    GucRegistry::define_string_guc(
+    check::define_networks(
         c"hooks.allowed_networks",
         c"Networks that queues may reach besides the public internet.",
         c"Comma-separated CIDR blocks. Loopback, private and reserved addresses are denied unless listed here.",

@@ -3,8 +3,10 @@
 //! It reads pg_database and nothing else. Whether a database has the extension only a process inside
 //! can see, so it starts a worker there once, which ends again if not. From then on CREATE EXTENSION
 //! announces itself at commit, and only databases never seen before are looked at.
+//!
+//! Only databases that have the extension, or had it, take a place in shared memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,12 +17,16 @@ use pgrx::bgworkers::{
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::wake::Extension;
 use crate::{guc, session, wake};
 
 /// How often it looks for databases that appeared without CREATE EXTENSION: copies of a template.
 const RESCAN: Duration = Duration::from_secs(60);
-/// Shortest time between two starts in one database, so that a worker that cannot start does not spin.
+/// A worker that ends is replaced at once, but not twice within this time: one that cannot start must
+/// not spin.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
+/// How soon to look again whether what was started is there.
+const GLANCE: Duration = Duration::from_millis(20);
 /// Databases looked into at the same time.
 const MAX_PROBES: usize = 4;
 
@@ -51,8 +57,10 @@ pub extern "C-unwind" fn pg_hooks_launcher_main(_argument: pg_sys::Datum) {
     shared.launch();
     let mut launcher = Launcher {
         shared,
+        looked_into: HashSet::new(),
         starts: HashMap::new(),
         next_rescan: None,
+        told_of_no_room: false,
     };
     loop {
         let pause = launcher.look_after_databases();
@@ -65,42 +73,50 @@ pub extern "C-unwind" fn pg_hooks_launcher_main(_argument: pg_sys::Datum) {
 /// Starts of one database.
 struct Starts {
     last: Instant,
+    last_but_one: Option<Instant>,
+    /// A worker has ended since the last start.
+    ended: bool,
     running: Vec<DynamicBackgroundWorker>,
+}
+
+impl Starts {
+    /// How long to wait with the next start.
+    fn pause(&self) -> Duration {
+        match self.last_but_one {
+            Some(start) if self.ended => RESTART_PAUSE.saturating_sub(start.elapsed()),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 struct Launcher {
     shared: &'static wake::Shared,
+    /// Databases in which a worker was started to look for the extension.
+    looked_into: HashSet<u32>,
     starts: HashMap<u32, Starts>,
     next_rescan: Option<Instant>,
+    /// The log says already that there is no room for a worker.
+    told_of_no_room: bool,
 }
 
 impl Launcher {
     /// Starts what is missing. Returns how long nothing more is to be done.
     fn look_after_databases(&mut self) -> Duration {
         self.forget_ended_workers();
-        let rescan = self.next_rescan.is_none_or(|at| at <= Instant::now());
-        let entered = |database: &wake::Database| database.oid.load(Ordering::Acquire) != 0;
-        let lacking = self
-            .shared
-            .databases
-            .iter()
-            .filter(|db| entered(db))
-            .any(|db| self.lacks(db));
-        if !rescan && !lacking {
+        let rescan = self.until_rescan().is_zero();
+        if !rescan && !self.entered().any(|database| self.lacks(database)) {
             return self.until_rescan();
         }
+        // Listed before pg_database is read: what is entered later may be a database made later.
+        let entered: Vec<&wake::Database> = self.entered().collect();
         let Ok(databases) = session::transaction(c"pg_hooks: reading pg_database", |_| Ok(connectable()))
         else {
             return RESTART_PAUSE;
         };
-        self.next_rescan = Some(Instant::now() + RESCAN);
-        self.forget_dropped(&databases);
-        let mut pause = self.until_rescan();
-        for oid in databases {
-            if let Some(wait) = self.start_missing(oid) {
-                pause = pause.min(wait);
-            }
-        }
+        self.forget_dropped(&entered, &databases);
+        let waits = databases.into_iter().filter_map(|oid| self.start_missing(oid));
+        let pause = waits.fold(RESCAN, Duration::min);
+        self.next_rescan = Some(Instant::now() + pause);
         pause
     }
 
@@ -111,75 +127,99 @@ impl Launcher {
 
     fn forget_ended_workers(&mut self) {
         for starts in self.starts.values_mut() {
+            let before = starts.running.len();
             starts
                 .running
                 .retain(|worker| !matches!(worker.pid(), Err(BackgroundWorkerStatus::Stopped)));
+            starts.ended |= starts.running.len() < before;
         }
     }
 
+    /// Databases that have an entry.
+    fn entered(&self) -> impl Iterator<Item = &'static wake::Database> {
+        let entered = |database: &&wake::Database| database.oid.load(Ordering::Acquire) != 0;
+        self.shared.databases.iter().filter(entered)
+    }
+
     /// Frees the entries of databases that no longer exist.
-    fn forget_dropped(&mut self, databases: &[u32]) {
+    fn forget_dropped(&mut self, entered: &[&wake::Database], databases: &[u32]) {
         self.starts.retain(|oid, _| databases.contains(oid));
-        for database in &self.shared.databases {
-            let oid = database.oid.load(Ordering::Acquire);
-            if oid != 0 && !databases.contains(&oid) && database.worker_count() == 0 {
+        self.looked_into.retain(|oid| databases.contains(oid));
+        for database in entered {
+            let exists = databases.contains(&database.oid.load(Ordering::Acquire));
+            if !exists && database.worker_count() == 0 {
                 database.free();
             }
         }
     }
 
     fn lacks(&self, database: &wake::Database) -> bool {
-        let wanted = match database.extension.load(Ordering::Acquire) {
-            wake::EXTENSION_ABSENT => 0,
-            wake::EXTENSION_PRESENT => guc::workers(),
-            _ => 1,
+        let wanted = match database.extension() {
+            Extension::Absent => 0,
+            Extension::Present => guc::workers(),
+            Extension::Unknown => 1,
         };
-        let started = self
-            .starts
-            .get(&database.oid.load(Ordering::Relaxed))
-            .map_or(0, |s| s.running.len());
+        let started = self.running(database.oid.load(Ordering::Relaxed));
         database.worker_count().max(started) < wanted
+    }
+
+    fn running(&self, oid: u32) -> usize {
+        self.starts.get(&oid).map_or(0, |starts| starts.running.len())
     }
 
     /// Starts one worker if the database lacks one. Returns when to look again, if that is soon.
     fn start_missing(&mut self, oid: u32) -> Option<Duration> {
-        let database = self.shared.find_or_claim(oid)?;
-        if !self.lacks(database) {
+        let lacks = match self.shared.find(oid) {
+            Some(database) => self.lacks(database),
+            None => !self.looked_into.contains(&oid),
+        };
+        if !lacks {
             return None;
         }
         if self.probing() >= MAX_PROBES {
-            return Some(Duration::from_millis(20));
+            return Some(GLANCE);
         }
-        if let Some(starts) = self.starts.get(&oid) {
-            let pause = RESTART_PAUSE.saturating_sub(starts.last.elapsed());
-            let first_of_many = database.extension.load(Ordering::Acquire) != wake::EXTENSION_PRESENT
-                || !starts.running.is_empty();
-            if !pause.is_zero() && !first_of_many {
-                return Some(pause);
-            }
+        let pause = self.starts.get(&oid).map_or(Duration::ZERO, Starts::pause);
+        if !pause.is_zero() {
+            return Some(pause);
         }
         let Some(worker) = start_worker(oid) else {
-            log!("could not start a pg_hooks worker: max_worker_processes is used up");
+            if !std::mem::replace(&mut self.told_of_no_room, true) {
+                log!("could not start a pg_hooks worker: max_worker_processes is used up");
+            }
             return Some(RESTART_PAUSE);
         };
+        self.told_of_no_room = false;
+        self.looked_into.insert(oid);
+        self.remember(oid, worker);
+        Some(GLANCE)
+    }
+
+    fn remember(&mut self, oid: u32, worker: DynamicBackgroundWorker) {
+        let now = Instant::now();
         let starts = self.starts.entry(oid).or_insert(Starts {
-            last: Instant::now(),
+            last: now,
+            last_but_one: None,
+            ended: false,
             running: Vec::new(),
         });
-        starts.last = Instant::now();
+        if starts.ended {
+            starts.last_but_one = Some(starts.last);
+        }
+        starts.last = now;
+        starts.ended = false;
         starts.running.push(worker);
-        Some(Duration::from_millis(20))
     }
 
     /// Workers that were started in a database of which nothing is known yet.
     fn probing(&self) -> usize {
-        let unknown = |oid: u32| {
+        let known = |oid: u32| {
             let database = self.shared.find(oid);
-            database.is_some_and(|db| db.extension.load(Ordering::Acquire) == wake::EXTENSION_UNKNOWN)
+            database.is_some_and(|database| database.extension() == Extension::Present)
         };
         self.starts
             .iter()
-            .filter(|(oid, starts)| !starts.running.is_empty() && unknown(**oid))
+            .filter(|(oid, starts)| !starts.running.is_empty() && !known(**oid))
             .count()
     }
 }
@@ -196,6 +236,9 @@ fn start_worker(oid: u32) -> Option<DynamicBackgroundWorker> {
         .load_dynamic()
         .ok()
 }
+
+/// PostgreSQL's DATCONNLIMIT_INVALID_DB: DROP DATABASE was interrupted, and nobody can connect.
+const CONNECTION_LIMIT_OF_INVALID_DATABASE: i32 = -2;
 
 /// Oids of the databases that one can connect to and that are not templates. A worker in a template
 /// would keep CREATE DATABASE from copying it.
@@ -219,7 +262,8 @@ fn connectable() -> Vec<u32> {
                 break;
             }
             let database = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
-            if (*database).datallowconn && !(*database).datistemplate {
+            let dropped_halfway = (*database).datconnlimit == CONNECTION_LIMIT_OF_INVALID_DATABASE;
+            if (*database).datallowconn && !(*database).datistemplate && !dropped_halfway {
                 oids.push((*database).oid.to_u32());
             }
         }

@@ -9,17 +9,20 @@ mod follow;
 mod notices;
 mod results;
 
+use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
 
 use crate::deliver::{Pool, Settings};
 use crate::domain::address::AddressRules;
 use crate::domain::queue::QueueId;
-use crate::domain::scheduler::{Notice, Scheduler};
+use crate::domain::scheduler::{MessageId, Notice, Scheduler};
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, Record};
@@ -33,8 +36,10 @@ const LAST_ATTEMPTS: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_millis(1);
 /// Results that are recorded without waiting for more.
 const FULL_BATCH: usize = 128;
-/// Pause after a failed transaction.
+/// Pause of a part of the work after a failed transaction.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
+/// A sleep so long is worth handing the statistics over first.
+const LONG_SLEEP: Duration = Duration::from_secs(1);
 
 /// Everything the leader holds. All of it can be lost: the tables say what is still to be sent.
 struct Leader {
@@ -51,13 +56,22 @@ struct Leader {
     linger_until: Timestamp,
     /// Results of messages whose rows somebody else has locked.
     held_up: Vec<Record>,
-    /// When to look at these locks again.
+    /// Messages to be read again, as their rows could not be claimed or moved, with their due times.
+    postponed: Vec<(MessageId, Timestamp)>,
+    /// When to come back to what is held up or postponed.
     held_up_until: Timestamp,
     next_rescan: Timestamp,
-    /// After a failed transaction, no other before this time.
-    paused_until: Timestamp,
-    /// Transactions are prepared, so that rows may become visible without a note.
-    prepared: bool,
+    /// What the table of queues was like when it was read as a whole.
+    queues_version: (i64, Option<Timestamp>),
+    /// Queues that do not exist and that messages name.
+    orphaned: Vec<QueueId>,
+    /// Transactions that were prepared when last looked; `None` when there is nothing to watch.
+    prepared: Option<BTreeSet<u32>>,
+    next_prepared_poll: Timestamp,
+    /// After a failed transaction, that part of the work rests.
+    follow_at: Timestamp,
+    record_at: Timestamp,
+    deliver_at: Timestamp,
     random: fastrand::Rng,
 }
 
@@ -67,28 +81,24 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
     session::end_in_order_on_sigterm();
     let mut leader = begin(database, extension);
     let waits = WaitSet::new(leader.pool.wake_fd());
-    database.lead(leader_since());
+    database.lead(session::to_postgres(session::now()).into());
     log!("pg_hooks worker leads in this database");
     while !session::terminating() {
-        let busy = leader.turn();
-        if !busy.is_zero() {
+        let sleep = leader.turn();
+        if !sleep.is_zero() {
             session::report_idle();
-            if busy > FAILURE_PAUSE {
+            if sleep > LONG_SLEEP {
                 session::flush_statistics();
             }
         }
         // While results linger, more of them are no reason to wake.
-        waits.wait(busy, leader.unrecorded.is_empty());
+        waits.wait(sleep, leader.unrecorded.is_empty());
         session::check_interrupts();
         if session::reload_settings() {
             leader.reconfigure();
         }
     }
     leader.end(&waits)
-}
-
-fn leader_since() -> i64 {
-    session::to_postgres(session::now()).into()
 }
 
 fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
@@ -106,16 +116,22 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         database,
         extension,
         webhook_key: installation.webhook_key,
-        scheduler: Scheduler::new(guc::max_in_flight(), (!installation.ended_clean).then_some(now)),
+        scheduler: Scheduler::new(pool.capacity(), (!installation.ended_clean).then_some(now)),
         pool,
         unrecorded: Vec::new(),
         notices: Vec::new(),
         linger_until: now,
         held_up: Vec::new(),
+        postponed: Vec::new(),
         held_up_until: now,
         next_rescan: now,
-        paused_until: now,
-        prepared: true,
+        queues_version: (0, None),
+        orphaned: Vec::new(),
+        prepared: Some(BTreeSet::new()),
+        next_prepared_poll: now,
+        follow_at: now,
+        record_at: now,
+        deliver_at: now,
         random: fastrand::Rng::new(),
     };
     if let Err(failure) = leader.load_everything() {
@@ -144,18 +160,31 @@ fn pool_settings() -> Settings {
 
 impl Leader {
     /// One round of work. Returns how long the loop may sleep; zero when there is more to do.
+    ///
+    /// A part that fails rests for a moment, and the others go on: a lock on the queues, say, need not
+    /// stop deliveries that do not ask for them.
     fn turn(&mut self) -> Duration {
         self.take_results();
         let now = session::now();
-        if now >= self.paused_until {
-            let done = self
-                .follow(now)
-                .and_then(|()| self.record_in_time(now))
-                .and_then(|()| self.show_notices())
-                .and_then(|()| self.deliver());
-            if let Err(failure) = done {
-                self.pause(&failure);
-            }
+        if now >= self.follow_at
+            && let Err(failure) = self.follow(now)
+        {
+            self.follow_at = self.rest("following changes", &failure);
+        }
+        if now >= self.record_at
+            && let Err(failure) = self.record_in_time(now)
+        {
+            self.record_at = self.rest("recording results", &failure);
+        }
+        if now >= self.deliver_at
+            && let Err(failure) = self.show_notices()
+        {
+            self.deliver_at = self.rest("noting the state of queues", &failure);
+        }
+        if now >= self.deliver_at
+            && let Err(failure) = self.deliver()
+        {
+            self.deliver_at = self.rest("delivering", &failure);
         }
         let in_flight = u32::try_from(self.scheduler.in_flight()).unwrap_or(u32::MAX);
         self.database.in_flight.store(in_flight, Ordering::Relaxed);
@@ -163,58 +192,83 @@ impl Leader {
     }
 
     fn time_to_sleep(&self) -> Duration {
-        let mut wake = self.next_rescan;
+        let mut wake = self.next_look().max(self.follow_at);
         if let Some(at) = self.scheduler.next_wake() {
-            wake = wake.min(at);
-        }
-        if !self.held_up.is_empty() {
-            wake = wake.min(self.held_up_until);
+            wake = wake.min(at.max(self.deliver_at));
         }
         if !self.unrecorded.is_empty() {
-            wake = wake.min(self.linger_until);
+            wake = wake.min(self.linger_until.max(self.record_at));
         }
-        wake.max(self.paused_until).since(session::now())
+        if !self.held_up.is_empty() || !self.postponed.is_empty() {
+            wake = wake.min(self.held_up_until.max(self.record_at));
+        }
+        wake.since(session::now())
     }
 
     /// Records when it is worth a transaction: the batch is large, most of what is in flight has come
     /// back, or the first result has waited long enough.
     fn record_in_time(&mut self, now: Timestamp) -> Result<(), Failure> {
         let enough = FULL_BATCH.min(self.scheduler.in_flight().div_ceil(2));
-        if self.unrecorded.len() < enough && now < self.linger_until && self.held_up.is_empty() {
-            return Ok(());
+        if self.unrecorded.len() >= enough || now >= self.linger_until || !self.held_up.is_empty() {
+            self.record()?;
         }
-        self.record()
+        Ok(())
     }
 
     /// Nothing is lost by a failed transaction: what it was to do stays to be done.
-    fn pause(&mut self, failure: &Failure) {
+    fn rest(&mut self, part: &str, failure: &Failure) -> Timestamp {
         self.leave_if_extension_is_gone(failure);
         warning!(
-            "pg_hooks worker tries again in {} ms: {failure}",
+            "pg_hooks worker rests from {part} for {} ms: {failure}",
             FAILURE_PAUSE.as_millis()
         );
-        self.paused_until = session::now().after(FAILURE_PAUSE);
+        session::now().after(FAILURE_PAUSE)
+    }
+
+    /// A transaction that is rolled back if the extension is not the one this leader serves: ids of
+    /// another one mean other messages. Asked at the end, when the tables are locked against a drop.
+    fn transaction<T>(
+        &self,
+        activity: &CStr,
+        work: impl FnOnce(&mut SpiClient<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        session::transaction(activity, |client| {
+            let value = work(client)?;
+            if session::extension_is(self.extension) {
+                Ok(value)
+            } else {
+                Err(Failure::extension_gone())
+            }
+        })
     }
 
     fn reconfigure(&mut self) {
-        self.scheduler.set_slots(guc::max_in_flight());
         self.pool.reconfigure(pool_settings());
+        self.scheduler.set_slots(self.pool.capacity());
     }
 
     /// Ends in order: starts nothing more, gives what is on the wire a moment, records what came.
     fn end(mut self, waits: &WaitSet) -> ! {
         let deadline = session::now().after(LAST_ATTEMPTS);
-        while self.scheduler.in_flight() > 0 && session::now() < deadline {
+        for job in self.pool.close() {
+            self.scheduler.release(job.message.id, None);
+        }
+        loop {
             self.take_results();
-            if self.record().is_err() {
+            let recorded = self.record();
+            let left = deadline.since(session::now());
+            if (self.scheduler.in_flight() == 0 && recorded.is_ok()) || left.is_zero() {
                 break;
             }
-            waits.wait(
-                deadline.since(session::now()).min(Duration::from_millis(50)),
-                true,
-            );
+            waits.wait(left.min(Duration::from_millis(50)), recorded.is_ok());
+            session::check_interrupts();
         }
-        if let Err(failure) = session::transaction(c"pg_hooks: ending", store::end_leading) {
+        let cut_short: Vec<MessageId> = self.scheduler.ids_in_flight().collect();
+        let ended = self.transaction(c"pg_hooks: ending", |client| {
+            store::forgive(client, cut_short)?;
+            store::end_leading(client)
+        });
+        if let Err(failure) = ended {
             log!("pg_hooks worker could not note its end: {failure}");
         }
         session::exit_for_restart()

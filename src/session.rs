@@ -30,6 +30,8 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"statement_timeout", c"0"),
     (c"lock_timeout", c"0"),
     (c"idle_in_transaction_session_timeout", c"0"),
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    (c"transaction_timeout", c"0"),
     (c"row_security", c"off"),
     (c"jit", c"off"),
     (c"plan_cache_mode", c"force_generic_plan"),
@@ -45,6 +47,28 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
 pub struct Failure {
     pub code: PgSqlErrorCode,
     pub message: String,
+}
+
+impl Failure {
+    /// Whether the rows are at fault and would be at the next try: data exceptions (class 22),
+    /// violated constraints (class 23), damaged data.
+    pub fn is_of_the_rows(&self) -> bool {
+        // The first two characters of a SQLSTATE, six bits each, the first one lowest.
+        const DATA_EXCEPTION: i32 = 0o0202;
+        const CONSTRAINT_VIOLATION: i32 = 0o0302;
+        let class = self.code as i32 & 0o7777;
+        class == DATA_EXCEPTION
+            || class == CONSTRAINT_VIOLATION
+            || self.code == PgSqlErrorCode::ERRCODE_DATA_CORRUPTED
+    }
+
+    /// The extension is not the one that this process serves.
+    pub fn extension_gone() -> Failure {
+        Failure {
+            code: PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            message: "extension \"pg_hooks\" was dropped".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -92,7 +116,10 @@ pub fn connect(database: pg_sys::Oid) {
 /// Connects this background worker to no database; it can read shared catalogs only.
 pub fn connect_to_shared_catalogs() {
     // SAFETY: as for `connect`.
-    unsafe { pg_sys::BackgroundWorkerInitializeConnection(ptr::null(), ptr::null(), 0) };
+    unsafe {
+        pg_sys::BackgroundWorkerInitializeConnection(ptr::null(), ptr::null(), 0);
+        pg_sys::pgstat_report_appname(c"pg_hooks".as_ptr());
+    }
 }
 
 /// From now on no statement of this session waits longer for a lock than this: a lock that a user
@@ -176,6 +203,12 @@ fn report_activity(state: pg_sys::BackendState::Type, text: Option<&CStr>) {
     unsafe { pg_sys::pgstat_report_activity(state, text.map_or(ptr::null(), CStr::as_ptr)) };
 }
 
+/// Whether the extension of this database is the one of that oid. Only within a transaction.
+pub fn extension_is(oid: pg_sys::Oid) -> bool {
+    // SAFETY: reads pg_extension; the name is a C string.
+    unsafe { pg_sys::get_extension_oid(c"pg_hooks".as_ptr(), true) == oid }
+}
+
 /// Waits until what these transactions wrote is on disk, so that nothing is sent that a crash could
 /// still undo. At once unless they committed with `synchronous_commit = off`.
 pub fn flush_commits(transactions: impl Iterator<Item = pg_sys::TransactionId>) {
@@ -198,10 +231,18 @@ fn commit_may_be_unflushed(xid: pg_sys::TransactionId) -> bool {
     // SAFETY: reads a word of shared memory that only ever advances.
     unsafe {
         #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
-        let oldest = (*pg_sys::ShmemVariableCache).oldestClogXid;
+        let (oldest, next) = {
+            let cache = pg_sys::ShmemVariableCache;
+            ((*cache).oldestClogXid, (*cache).nextXid)
+        };
         #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
-        let oldest = (*pg_sys::TransamVariables).oldestClogXid;
-        !pg_sys::TransactionIdPrecedes(xid, oldest)
+        let (oldest, next) = {
+            let variables = pg_sys::TransamVariables;
+            ((*variables).oldestClogXid, (*variables).nextXid)
+        };
+        let next = pg_sys::TransactionId::from(next.value as u32);
+        // The id of a row frozen long ago can look like one to come.
+        !pg_sys::TransactionIdPrecedes(xid, oldest) && pg_sys::TransactionIdPrecedes(xid, next)
     }
 }
 

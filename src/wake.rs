@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pgrx::{pg_guard, pg_sys};
 
 pub use ring::Note;
-pub use shared::{Database, EXTENSION_ABSENT, EXTENSION_PRESENT, EXTENSION_UNKNOWN, Shared, WorkerEntry};
+pub use shared::{Database, Extension, MAX_DATABASES, Shared, WorkerEntry};
 
 /// Different queues one transaction is noted for one by one; beyond, the leader looks at everything.
 const MAX_PENDING: usize = 64;
@@ -149,6 +149,20 @@ pub fn my_database() -> Option<&'static Database> {
     found
 }
 
+/// Wakes the launcher, if it runs.
+pub fn wake_launcher() {
+    if let Some(shared) = shared() {
+        shared.wake_launcher();
+    }
+}
+
+/// The entry of the database this process is connected to, if it has one.
+pub fn known_database() -> Option<&'static Database> {
+    // SAFETY: as above.
+    let oid = unsafe { pg_sys::MyDatabaseId }.to_u32();
+    shared()?.find(oid)
+}
+
 /// Tells the leader at commit that messages of this queue are due from `due_at` on, in PostgreSQL's
 /// microseconds.
 pub fn note_due(queue_id: i64, due_at: i64) {
@@ -242,16 +256,18 @@ fn tell(pending: &Pending) {
         }
         database.notes.push(*note);
     }
+    if pending.announce {
+        database.announce();
+        // Whoever leads looks whether the extension is still the one it serves.
+        database.notes.overflow();
+    }
     if pending.overflowed {
         database.generation.fetch_add(1, Ordering::AcqRel);
         database.notes.overflow();
     }
     database.wake_leader();
     if pending.announce {
-        database.extension.store(EXTENSION_UNKNOWN, Ordering::Release);
-        if let Some(shared) = shared() {
-            shared.wake_launcher();
-        }
+        wake_launcher();
     }
 }
 

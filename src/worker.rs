@@ -20,29 +20,48 @@ pub extern "C-unwind" fn pg_hooks_worker_main(argument: pg_sys::Datum) {
     // SAFETY: the launcher passes the oid by value.
     let oid = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or(pg_sys::InvalidOid);
     session::connect(oid);
+    if look_for_extension().is_none() {
+        session::exit_for_good()
+    }
     let Some(database) = wake::my_database() else {
+        warning!(
+            "pg_hooks cannot serve this database: {} others have the extension",
+            wake::MAX_DATABASES
+        );
         session::exit_for_good()
     };
     enter(database);
-    match session::transaction(c"pg_hooks: looking for the extension", store::extension_oid) {
-        Ok(Some(extension)) => {
-            database
-                .extension
-                .store(wake::EXTENSION_PRESENT, std::sync::atomic::Ordering::Release);
-            wait_until_leader();
-            leader::run(database, extension)
-        }
-        Ok(None) => {
-            database
-                .extension
-                .store(wake::EXTENSION_ABSENT, std::sync::atomic::Ordering::Release);
-            session::exit_for_good()
-        }
-        Err(failure) => {
-            warning!("pg_hooks worker could not read pg_extension: {failure}");
-            session::exit_for_restart()
-        }
+    // The database may have further workers from now on.
+    wake::wake_launcher();
+    wait_until_leader();
+    // It may have been dropped, or made anew, while another process led.
+    match look_for_extension() {
+        Some(extension) => leader::run(database, extension),
+        None => session::exit_for_good(),
     }
+}
+
+/// Oid of the extension in this database. What is found is noted in the entry of the database, which has
+/// one as soon as the extension was found or announced there.
+fn look_for_extension() -> Option<pg_sys::Oid> {
+    let begun = wake::known_database().map(|database| (database, database.begin_look()));
+    let found = session::transaction(c"pg_hooks: looking for the extension", store::extension_oid);
+    let found = found.unwrap_or_else(|failure| {
+        warning!("pg_hooks worker could not read pg_extension: {failure}");
+        // With an entry, the launcher has somebody look again.
+        wake::my_database();
+        session::exit_for_restart()
+    });
+    match begun {
+        Some((database, look)) => database.conclude(look, found.is_some()),
+        None if found.is_some() => {
+            if let Some(database) = wake::my_database() {
+                database.conclude(database.begin_look(), true);
+            }
+        }
+        None => {}
+    }
+    found
 }
 
 /// Enters this process into shared memory, and has it taken out whenever and however it ends.
@@ -64,9 +83,7 @@ unsafe extern "C-unwind" fn leave(_code: i32, _argument: pg_sys::Datum) {
     if let Some(database) = wake::my_database() {
         database.leave_worker(pid);
     }
-    if let Some(shared) = wake::shared() {
-        shared.wake_launcher();
-    }
+    wake::wake_launcher();
 }
 
 /// Returns when this process holds the leader lock. It is held until the process ends.

@@ -5,22 +5,23 @@ use std::cell::OnceCell;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::prelude::*;
 use pgrx::spi::OwnedPreparedStatement;
-use pgrx::{JsonB, Spi, pg_sys};
+use pgrx::{AnyElement, Spi, pg_sys};
 
 use super::queue;
-use super::row::NewRow;
+use super::row::{NewRow, handed_on};
 use crate::error::{Error, OrRaise};
 use crate::{guc, wake};
 
 #[pg_extern(sql = false)]
 fn send_text(
     queue: Option<&str>,
-    body: Option<&str>,
+    body: Option<AnyElement>,
     at: Option<TimestampWithTimeZone>,
-    headers: Option<JsonB>,
+    headers: Option<AnyElement>,
 ) -> i64 {
     let queue_id = queue::id_by_name(queue).or_raise();
-    let body = body.map_or_else(DatumWithOid::null::<&str>, DatumWithOid::from);
+    let body = handed_on(body, pg_sys::TEXTOID).or_raise();
+    let headers = handed_on(headers, pg_sys::JSONBOID).or_raise();
     TEXT.with(|insert| store(insert, TEXT_INSERT, queue_id, body, at, headers))
         .or_raise()
 }
@@ -28,12 +29,13 @@ fn send_text(
 #[pg_extern(sql = false)]
 fn send_bytea(
     queue: Option<&str>,
-    body: Option<&[u8]>,
+    body: Option<AnyElement>,
     at: Option<TimestampWithTimeZone>,
-    headers: Option<JsonB>,
+    headers: Option<AnyElement>,
 ) -> i64 {
     let queue_id = queue::id_by_name(queue).or_raise();
-    let body = body.map_or_else(DatumWithOid::null::<&[u8]>, DatumWithOid::from);
+    let body = handed_on(body, pg_sys::BYTEAOID).or_raise();
+    let headers = handed_on(headers, pg_sys::JSONBOID).or_raise();
     BYTEA
         .with(|insert| store(insert, BYTEA_INSERT, queue_id, body, at, headers))
         .or_raise()
@@ -59,10 +61,10 @@ fn store(
     queue_id: i64,
     body: DatumWithOid,
     at: Option<TimestampWithTimeZone>,
-    headers: Option<JsonB>,
+    headers: DatumWithOid,
 ) -> Result<i64, Error> {
     let body_type = PgOid::from(body.oid());
-    let arguments = [queue_id.into(), body, at.into(), headers.into()];
+    let arguments = [queue_id.into(), body, at.into(), headers];
     let id = Spi::connect_mut(|client| -> spi::Result<Option<i64>> {
         let statement = match prepared.get() {
             Some(statement) => *statement,
@@ -92,8 +94,13 @@ fn store(
 
 /// Columns of `hooks.message` that the trigger reads, by number.
 mod column {
+    pub const ID: usize = 1;
     pub const QUEUE_ID: usize = 2;
     pub const DUE_AT: usize = 3;
+    pub const ATTEMPT: usize = 4;
+    pub const ATTEMPTS_BEFORE: usize = 5;
+    pub const DEATHS: usize = 6;
+    pub const CREATED_AT: usize = 7;
     pub const HEADERS: usize = 8;
     pub const BODY: usize = 9;
     pub const BODY_BYTES: usize = 10;
@@ -115,9 +122,10 @@ pub fn check(row: &NewRow) -> Result<Option<(i32, pg_sys::Datum)>, Error> {
             .or_else(|| row.size(column::BODY_BYTES))
             .unwrap_or(0),
     )?;
-    if let Some(headers) = row.get::<JsonB>(column::HEADERS) {
+    if let Some(headers) = row.json(column::HEADERS) {
         queue::validate_headers(&headers)?;
     }
+    check_bookkeeping(row)?;
     let now = wake::transaction_start();
     let due_at = row.get::<i64>(column::DUE_AT);
     if due_at == Some(i64::MAX) {
@@ -129,6 +137,36 @@ pub fn check(row: &NewRow) -> Result<Option<(i32, pg_sys::Datum)>, Error> {
     wake::note_due(queue_id, due_at.unwrap_or(now).max(now));
     let future = due_at.is_some_and(|due_at| due_at >= now);
     Ok((!future).then(|| (column::DUE_AT as i32, pg_sys::Datum::from(now))))
+}
+
+/// More attempts than a message can ever have.
+const MAX_ATTEMPT: i32 = 1_000_000;
+
+/// Columns with defaults that a plain INSERT or UPDATE can set. The table's own constraints hold them
+/// too, but their errors would print the row with its body and headers.
+fn check_bookkeeping(row: &NewRow) -> Result<(), Error> {
+    let refuse = |message: &str, hint: &str| Err(Error::invalid(message, hint));
+    let kept = [column::ID, column::DEATHS, column::CREATED_AT];
+    let (attempt, before) = (
+        row.get::<i32>(column::ATTEMPT),
+        row.get::<i32>(column::ATTEMPTS_BEFORE),
+    );
+    let (Some(attempt), Some(before), false) = (attempt, before, kept.iter().any(|c| row.is_null(*c))) else {
+        return refuse(
+            "id, attempt, attempts_before, deaths and created_at must not be null",
+            "Leave them out to have their defaults.",
+        );
+    };
+    if before < 0 || attempt < before || attempt > MAX_ATTEMPT {
+        return refuse(
+            "attempts must count up from 0 to 1000000",
+            "Leave attempt and attempts_before out.",
+        );
+    }
+    if !row.is_null(column::BODY) && !row.is_null(column::BODY_BYTES) {
+        return refuse("a message has one body", "Give body or body_bytes, not both.");
+    }
+    Ok(())
 }
 
 fn check_size(bytes: usize) -> Result<(), Error> {

@@ -15,6 +15,8 @@ fn preloaded() -> bool {
 #[pg_extern(sql = false)]
 fn announce() {
     wake::announce();
+    // Ids begin anew: what backends remember of an extension that was dropped would name other queues.
+    wake::note_queue(0);
 }
 
 type WorkerRow = (
@@ -26,6 +28,7 @@ type WorkerRow = (
 );
 
 #[pg_extern(sql = false)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the columns off the signature")]
 fn workers() -> TableIterator<
     'static,
     (

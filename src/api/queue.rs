@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
+use pgrx::Spi;
 use pgrx::prelude::*;
-use pgrx::{JsonB, Spi};
 
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
@@ -27,22 +27,26 @@ fn validate_url(url: &str) -> Result<(), Error> {
             "Correct hooks.allowed_networks in the server's configuration.",
         )
     })?;
-    rules.check(endpoint.scheme(), address).map_err(|denied| {
-        Error::invalid(
-            format!("url is not allowed: {denied}"),
-            "List its network in hooks.allowed_networks if it may be reached.",
-        )
-    })
+    rules
+        .check(endpoint.scheme(), address)
+        .map_err(|denied| Error::invalid(format!("url is not allowed: {denied}"), denied.hint()))
 }
 
 #[pg_extern(sql = false)]
-fn check_headers(headers: JsonB) {
-    validate_headers(&headers).or_raise();
+fn check_headers(headers: &str) {
+    validate_headers(headers).or_raise();
 }
 
-/// Whether the headers may be stored with a queue or message.
-pub fn validate_headers(headers: &JsonB) -> Result<(), Error> {
-    Headers::from_json(&headers.0)
+/// Whether the headers, a JSON text, may be stored with a queue or message.
+pub fn validate_headers(headers: &str) -> Result<(), Error> {
+    // jsonb holds numbers and depths that the parser refuses; neither can be a header.
+    let json = serde_json::from_str(headers).map_err(|_| {
+        Error::invalid(
+            "headers are not an object of strings",
+            "Give header values as JSON strings.",
+        )
+    })?;
+    Headers::from_json(&json)
         .map(|_| ())
         .map_err(|invalid| Error::invalid(invalid.message, invalid.hint))
 }
@@ -98,7 +102,7 @@ pub fn require(queue_id: i64) -> Result<(), Error> {
         "select id from hooks.queue where id operator(pg_catalog.=) $1",
         queue_id,
     )
-    .ok_or_else(|| Error::UnknownQueue(queue_id.to_string()))?;
+    .ok_or(Error::UnknownQueueId(queue_id))?;
     remember(generation, |known| {
         known.ids.insert(queue_id);
     });

@@ -1,25 +1,50 @@
-//! The new row of a trigger, read in place.
+//! Values as PostgreSQL holds them: the new row of a trigger, arguments handed on as they are.
 //!
-//! pgrx copies the tuple descriptor for each row and detoasts a value to learn its size. Both would
-//! cost more than the rest of the trigger, hence this one piece of unsafe code outside the process
-//! shells.
+//! pgrx copies the tuple descriptor for each row, detoasts a value to learn its size, and takes text
+//! for UTF-8 and JSON for what serde can hold. The first two would cost more than the rest of the
+//! trigger, the others fail on what PostgreSQL stores; hence this one piece of unsafe code outside the
+//! process shells.
 
+use std::cell::Cell;
+use std::ffi::CStr;
 use std::num::NonZeroUsize;
 
+use pgrx::datum::DatumWithOid;
 use pgrx::htup::heap_getattr_raw;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
-use pgrx::{FromDatum, pg_guard, pg_sys};
+use pgrx::trigger_support::{
+    called_as_trigger, trigger_fired_before, trigger_fired_by_insert, trigger_fired_by_update,
+    trigger_fired_for_row,
+};
+use pgrx::{AnyElement, FromDatum, pg_guard, pg_sys};
 
 use super::message;
-use crate::error::OrRaise;
+use crate::error::{Error, OrRaise};
+
+/// An argument of SQL type `oid`, handed on without looking into it.
+///
+/// # Errors
+/// The value is of another type.
+pub fn handed_on(value: Option<AnyElement>, oid: pg_sys::Oid) -> Result<DatumWithOid<'static>, Error> {
+    let Some(value) = value else {
+        return Ok(DatumWithOid::null_oid(oid));
+    };
+    if value.oid() != oid {
+        return Err(Error::invalid(
+            "argument has another type than declared",
+            "Call it by its SQL declaration.",
+        ));
+    }
+    // SAFETY: the value is of this type, as checked, and lives as long as the call.
+    Ok(unsafe { DatumWithOid::new(value.datum(), oid) })
+}
 
 /// `hooks.check_message()`: checks the new row of `hooks.message` and wakes the worker at commit.
 #[pg_guard]
 #[unsafe(no_mangle)]
 extern "C-unwind" fn check_message(call: FunctionCallInfo) -> Datum {
-    // SAFETY: PostgreSQL calls a function with a valid call frame; `of` checks that it is a trigger.
-    let row = unsafe { NewRow::of(call) };
-    let Some(row) = row else { return Datum::null() };
+    // SAFETY: PostgreSQL calls a function with a valid call frame; `of` checks the rest.
+    let row = unsafe { NewRow::of(call) }.or_raise();
     match message::check(&row).or_raise() {
         None => row.unchanged(),
         Some((column, value)) => row.with(column, value),
@@ -40,25 +65,36 @@ pub struct NewRow<'a> {
 }
 
 impl<'a> NewRow<'a> {
-    /// The new row, if this is a call as a row-level trigger.
+    /// The new row of a call as row-level BEFORE trigger of `hooks.message`. The columns of any other
+    /// table are not what the trigger takes them for.
     ///
     /// # Safety
     /// `call` is the argument of a function that PostgreSQL called.
-    unsafe fn of(call: FunctionCallInfo) -> Option<NewRow<'a>> {
+    unsafe fn of(call: FunctionCallInfo) -> Result<NewRow<'a>, Error> {
         // SAFETY: as said; a call as trigger has a TriggerData as its context.
-        unsafe {
-            if !pgrx::trigger_support::called_as_trigger(call) {
-                return None;
-            }
-            let trigger = (*call).context.cast::<pg_sys::TriggerData>().as_ref()?;
-            let updates = pgrx::trigger_support::trigger_fired_by_update(trigger.tg_event);
-            let tuple = if updates {
-                trigger.tg_newtuple
+        let trigger = unsafe {
+            if called_as_trigger(call) {
+                (*call).context.cast::<pg_sys::TriggerData>().as_ref()
             } else {
-                trigger.tg_trigtuple
-            };
-            (!tuple.is_null()).then_some(NewRow { trigger, tuple })
+                None
+            }
+        };
+        let trigger = trigger.ok_or(Error::NotItsTrigger)?;
+        let event = trigger.tg_event;
+        let updates = trigger_fired_by_update(event);
+        let fits = trigger_fired_before(event)
+            && trigger_fired_for_row(event)
+            && (updates || trigger_fired_by_insert(event));
+        // SAFETY: the relation of a trigger call is open.
+        if !fits || !unsafe { is_message_table(trigger.tg_relation) } {
+            return Err(Error::NotItsTrigger);
         }
+        let tuple = if updates {
+            trigger.tg_newtuple
+        } else {
+            trigger.tg_trigtuple
+        };
+        Ok(NewRow { trigger, tuple })
     }
 
     /// A column by number, counted from 1; `None` for null.
@@ -74,6 +110,19 @@ impl<'a> NewRow<'a> {
         // SAFETY: the datum is a varlena of the row, as for `get`.
         let with_header = unsafe { pg_sys::toast_raw_datum_size(datum) };
         Some(with_header.saturating_sub(pg_sys::VARHDRSZ))
+    }
+
+    /// Whether a column is null.
+    pub fn is_null(&self, column: usize) -> bool {
+        self.datum(column).is_none()
+    }
+
+    /// A jsonb column as text; `None` for null.
+    pub fn json(&self, column: usize) -> Option<String> {
+        let datum = self.datum(column)?;
+        // SAFETY: the datum is a jsonb of the row, and jsonb_out returns a C string.
+        let text = unsafe { pgrx::direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(datum)]) };
+        text.map(|text| text.to_string_lossy().into_owned())
     }
 
     fn datum(&self, column: usize) -> Option<Datum> {
@@ -103,5 +152,30 @@ impl<'a> NewRow<'a> {
             )
         };
         Datum::from(changed)
+    }
+}
+
+/// Whether this is `hooks.message`.
+///
+/// # Safety
+/// `relation` is open.
+unsafe fn is_message_table(relation: pg_sys::Relation) -> bool {
+    thread_local! {
+        static KNOWN: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+    }
+    // SAFETY: as said; the names are C strings, the one of the namespace is null if it has gone.
+    unsafe {
+        if (*relation).rd_id == KNOWN.get() {
+            return true;
+        }
+        let form = (*relation).rd_rel;
+        let namespace = pg_sys::get_namespace_name((*form).relnamespace);
+        let is_it = !namespace.is_null()
+            && CStr::from_ptr(namespace) == c"hooks"
+            && CStr::from_ptr((*form).relname.data.as_ptr()) == c"message";
+        if is_it {
+            KNOWN.set((*relation).rd_id);
+        }
+        is_it
     }
 }

@@ -12,13 +12,13 @@ use super::resolver::Resolver;
 use super::settings::Settings;
 use super::socket::Sockets;
 use super::tls::Tls;
+use crate::domain::headers::{MAX_NAME_BYTES, MAX_VALUE_BYTES};
 
 /// Bytes of a connection's buffer for what comes in, which is also the longest header of an answer.
-pub const INPUT_BYTES: usize = 16 * 1024;
+const INPUT_BYTES: usize = 16 * 1024;
 
-/// Bytes of a connection's buffer for what goes out. Longer than the longest header or URL that
-/// `domain` lets through, as a line of the request must fit.
-const OUTPUT_BYTES: usize = 16 * 1024;
+/// Bytes of a connection's buffer for what goes out. The longest line of a request, a header, must fit.
+const OUTPUT_BYTES: usize = (MAX_NAME_BYTES + MAX_VALUE_BYTES + 4).next_multiple_of(1024);
 
 /// Receivers close idle connections after 5 s (Node.js, Apache) to minutes. What they close is noticed, so
 /// this only bounds how long descriptors and memory are kept.
@@ -85,7 +85,6 @@ fn config() -> Config {
         .proxy(None)
         .http_status_as_error(false)
         .max_redirects(0)
-        .max_redirects_will_error(false)
         .user_agent("")
         .accept("")
         .accept_encoding("")

@@ -76,14 +76,15 @@ impl Crew {
         self.call(self.roster(), Instant::now());
     }
 
-    /// Lets every thread end once it is done with what it does; waiting jobs are dropped.
-    pub fn close(&self) {
+    /// Lets every thread end once it is done with what it does. Returns the jobs that no thread took.
+    pub fn close(&self) -> Vec<Job> {
         let mut roster = self.roster();
         roster.closing = true;
-        roster.clear().for_each(drop);
+        let waiting = roster.clear().collect();
         for bell in roster.call_all().idle {
             bell.rung.notify_one();
         }
+        waiting
     }
 
     #[cfg(test)]

@@ -55,6 +55,19 @@ impl Pool {
         self.crew.set_client(client);
     }
 
+    /// Attempts that can be under way at once: `max_threads`, or fewer if the process may not open
+    /// that many sockets.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.crew.client().max_threads()
+    }
+
+    /// Starts nothing more, and gives back the jobs that were not started. Those under way go on, and
+    /// their results can be taken.
+    pub fn close(&self) -> Vec<Job> {
+        self.crew.close()
+    }
+
     #[cfg(test)]
     pub fn threads(&self) -> usize {
         self.crew.threads()

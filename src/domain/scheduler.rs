@@ -17,7 +17,7 @@ mod probation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::breaker::Change;
@@ -54,6 +54,8 @@ pub struct Candidate {
     pub attempts_before: u32,
     /// How often the worker died while this message was the suspect.
     pub deaths: u32,
+    /// Bytes of headers and body.
+    pub size: usize,
 }
 
 /// What to do with a row that was read. It is in flight until [`Scheduler::release`].
@@ -96,8 +98,20 @@ pub enum Notice {
 
 struct Flight {
     queue_id: QueueId,
+    size: usize,
     /// Number of the attempt within its budget, counted from 1.
     budget_attempt: u32,
+}
+
+/// Most bytes of headers and bodies in flight; one message may exceed it.
+const BYTE_BUDGET: usize = 16 << 20;
+
+/// How many of `free` slots a queue may take that holds `held` already; `None` if it holds as many as
+/// are left. So one queue never has more than half of all slots, two have two thirds, and some are
+/// always left for a queue that has none, however many others hang.
+fn fair_share(held: usize, free: usize) -> Option<usize> {
+    let more = free.saturating_sub(held).div_ceil(2);
+    (more > 0).then_some(more)
 }
 
 /// See the module.
@@ -107,7 +121,13 @@ pub struct Scheduler {
     waiting: BTreeSet<(Timestamp, QueueId)>,
     /// Queues with more due rows than they were granted, in the order of their turns.
     turns: VecDeque<QueueId>,
+    /// Queues that hold as many slots or bytes as are left for all; they wait for a release.
+    squeezed: Vec<QueueId>,
     in_flight: HashMap<MessageId, Flight>,
+    /// Bytes of what is in flight.
+    bytes: usize,
+    /// Messages whose results cannot be recorded: not sent again by this leader.
+    parked: HashSet<MessageId>,
     /// Queues that were noted but are not loaded, and whether that was told.
     unknown: BTreeMap<QueueId, bool>,
     slots: usize,
@@ -125,7 +145,10 @@ impl Scheduler {
             lanes: HashMap::new(),
             waiting: BTreeSet::new(),
             turns: VecDeque::new(),
+            squeezed: Vec::new(),
             in_flight: HashMap::new(),
+            bytes: 0,
+            parked: HashSet::new(),
             unknown: BTreeMap::new(),
             slots,
             probation: Probation::new(unclean_start),
@@ -151,6 +174,18 @@ impl Scheduler {
             }
         }
         self.place(id);
+    }
+
+    /// Stops sending for a queue whose policy cannot be used; its messages wait.
+    pub fn suspend_queue(&mut self, id: QueueId) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            let queue = Queue {
+                active: false,
+                ..Queue::clone(&lane.queue)
+            };
+            lane.queue = Arc::new(queue);
+            self.place(id);
+        }
     }
 
     /// Forgets a queue that no longer exists.
@@ -194,10 +229,12 @@ impl Scheduler {
             && at <= now
         {
             self.waiting.pop_first();
-            self.turns.push_back(id);
             if let Some(lane) = self.lanes.get_mut(&id) {
                 lane.waits_until = None;
-                lane.in_turn = true;
+                if !lane.in_turn {
+                    lane.in_turn = true;
+                    self.turns.push_back(id);
+                }
             }
         }
         let mut free = self.slots.saturating_sub(self.in_flight.len());
@@ -212,8 +249,13 @@ impl Scheduler {
                 continue;
             };
             lane.in_turn = false;
-            let room = u32::try_from(free).unwrap_or(u32::MAX);
-            match lane.grant(share.min(room), now) {
+            let Some(fair) = fair_share(lane.in_flight as usize, free) else {
+                lane.squeezed = true;
+                self.squeezed.push(id);
+                continue;
+            };
+            let fair = u32::try_from(fair).unwrap_or(u32::MAX);
+            match lane.grant(share.min(fair), now) {
                 Some(fetch) => {
                     free -= lane.granted as usize;
                     fetches.push(fetch);
@@ -243,6 +285,15 @@ impl Scheduler {
         let mut admitted = Vec::new();
         let mut considered = 0;
         for row in rows {
+            let left = BYTE_BUDGET.saturating_sub(self.bytes);
+            if self.bytes > 0
+                && (row.size > left || lane.bytes > left)
+                && !self.in_flight.contains_key(&row.id)
+            {
+                lane.squeezed = true;
+                self.squeezed.push(fetch.queue_id);
+                break;
+            }
             if admitted.len() == granted {
                 break;
             }
@@ -251,7 +302,7 @@ impl Scheduler {
                 due_at: row.due_at,
                 id: row.id,
             };
-            if self.in_flight.contains_key(&row.id) {
+            if self.in_flight.contains_key(&row.id) || self.parked.contains(&row.id) {
                 continue;
             }
             let Some(admission) = self.probation.admit(fetch.queue_id, row, now) else {
@@ -262,16 +313,23 @@ impl Scheduler {
                 row.id,
                 Flight {
                     queue_id: fetch.queue_id,
+                    size: row.size,
                     budget_attempt,
                 },
             );
             lane.in_flight += 1;
+            lane.bytes += row.size;
+            self.bytes += row.size;
             admitted.push(admission);
         }
         lane.start(u32::try_from(admitted.len()).unwrap_or(u32::MAX), now);
         let all_read = !cut && considered == rows.len() && rows.len() < fetch.limit as usize;
         lane.read(all_read, next_due);
+        let starved = lane.squeezed;
         self.place(fetch.queue_id);
+        if admitted.len() < granted && !starved {
+            self.ease();
+        }
         admitted
     }
 
@@ -294,6 +352,10 @@ impl Scheduler {
     /// What becomes of a message in flight after this outcome. `jitter` is uniform in [-1, 1].
     #[must_use]
     pub fn verdict(&self, id: MessageId, outcome: &Outcome, now: Timestamp, jitter: f64) -> Verdict {
+        // Delivered is delivered, whatever became of the queue meanwhile.
+        if let Outcome::Accepted { .. } = outcome {
+            return Verdict::Delivered;
+        }
         let Some(flight) = self.in_flight.get(&id) else {
             return Verdict::Dead;
         };
@@ -314,8 +376,10 @@ impl Scheduler {
             return;
         };
         let queue_id = flight.queue_id;
+        self.bytes = self.bytes.saturating_sub(flight.size);
         if let Some(lane) = self.lanes.get_mut(&queue_id) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
+            lane.bytes = lane.bytes.saturating_sub(flight.size);
             if let Some(due_at) = due_at {
                 lane.note(due_at);
             }
@@ -324,6 +388,24 @@ impl Scheduler {
         for (queue_id, due_at) in self.probation.release(id) {
             self.note_due(queue_id, due_at);
         }
+        self.ease();
+    }
+
+    /// Slots or bytes were given back: queues that wait for some are considered again.
+    fn ease(&mut self) {
+        for queue_id in std::mem::take(&mut self.squeezed) {
+            if let Some(lane) = self.lanes.get_mut(&queue_id) {
+                lane.squeezed = false;
+            }
+            self.place(queue_id);
+        }
+    }
+
+    /// Gives up the slot of a message whose result cannot be recorded, and passes it over from now on:
+    /// it was answered, and only the next leader may send it again.
+    pub fn park(&mut self, id: MessageId) {
+        self.parked.insert(id);
+        self.release(id, None);
     }
 
     /// When to plan again if nothing else happens; [`Timestamp::MIN`] for at once.
@@ -348,6 +430,11 @@ impl Scheduler {
     #[must_use]
     pub fn queue_of(&self, id: MessageId) -> Option<QueueId> {
         self.in_flight.get(&id).map(|flight| flight.queue_id)
+    }
+
+    /// Every message in flight.
+    pub fn ids_in_flight(&self) -> impl Iterator<Item = MessageId> + '_ {
+        self.in_flight.keys().copied()
     }
 
     /// Every queue that is loaded.

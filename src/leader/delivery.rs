@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use pgrx::prelude::*;
+
 use super::Leader;
 use crate::deliver::Job;
 use crate::domain::message::Message;
@@ -9,10 +11,12 @@ use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{Admission, Fetch, MAX_DEATHS};
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
-use crate::store::{self, Fetched, Grave, Row};
+use crate::store::{self, Content, Fetched, Grave, Row};
 
-/// Bodies read by one fetch, in bytes; one more row may exceed it.
-const BYTE_BUDGET: usize = 16 << 20;
+/// Contents of up to so many bytes are read with the row; larger ones when the row is sent.
+const INLINE_BYTES: i32 = 8 << 10;
+/// No contents with the row.
+const KEYS_ONLY: i32 = -1;
 
 impl Leader {
     /// Reads due rows into the free slots and hands them to the I/O threads.
@@ -22,10 +26,12 @@ impl Leader {
         if fetches.is_empty() {
             return Ok(());
         }
-        let fetched = session::transaction(c"pg_hooks: reading due messages", |client| {
-            let fetched = store::fetch(client, &fetches, now, BYTE_BUDGET)?;
-            session::flush_commits(fetched.rows.iter().map(|row| row.written_by));
-            Ok(fetched)
+        let fetched = self.fetch(&fetches, now, INLINE_BYTES).or_else(|failure| {
+            if !failure.is_of_the_rows() {
+                return Err(failure);
+            }
+            debug1!("pg_hooks reads rows without contents: {failure}");
+            self.fetch(&fetches, now, KEYS_ONLY)
         });
         let fetched = fetched.inspect_err(|_| {
             for fetch in &fetches {
@@ -34,6 +40,14 @@ impl Leader {
         })?;
         let admitted = self.admit(&fetches, fetched, now);
         self.send(admitted)
+    }
+
+    fn fetch(&self, fetches: &[Fetch], now: Timestamp, inline_bytes: i32) -> Result<Fetched, Failure> {
+        self.transaction(c"pg_hooks: reading due messages", |client| {
+            let fetched = store::fetch(client, fetches, now, inline_bytes)?;
+            session::flush_commits(fetched.rows.iter().map(|row| row.written_by));
+            Ok(fetched)
+        })
     }
 
     /// Lets the scheduler choose among the rows that were read.
@@ -48,7 +62,7 @@ impl Leader {
             let rows = by_queue.remove(&fetch.queue_id).unwrap_or_default();
             let candidates: Vec<_> = rows.iter().map(|row| row.candidate).collect();
             let next = next_due.get(&fetch.queue_id).copied();
-            let chosen = self.scheduler.admit(fetch, &candidates, fetched.cut, next, now);
+            let chosen = self.scheduler.admit(fetch, &candidates, false, next, now);
             let mut rows = rows.into_iter();
             for admission in chosen {
                 // Admissions come in the order of the rows; rows in between were passed over.
@@ -60,65 +74,136 @@ impl Leader {
         admitted
     }
 
+    /// Sends what was admitted. Each part is done even if another fails.
     fn send(&mut self, admitted: Vec<(Admission, Row)>) -> Result<(), Failure> {
+        let (admitted, read) = self.read_contents(admitted);
         let mut graves = Vec::new();
         let (mut claimed, mut free) = (Vec::new(), Vec::new());
         for (admission, row) in admitted {
             match (admission, &row.content) {
                 (Admission::Bury(_), _) => graves.push(grave(&row, "worker_died", died(&row))),
-                (_, Err(problem)) => graves.push(grave(&row, "unreadable", problem.clone())),
-                (Admission::ClaimAndSend(_), Ok(_)) => claimed.push(row),
-                (Admission::Send(_), Ok(_)) => free.push(row),
+                (_, Some(Err(problem))) => graves.push(grave(&row, "unreadable", problem.clone())),
+                (Admission::ClaimAndSend(_), _) => claimed.push(row),
+                (Admission::Send(_), _) => free.push(row),
             }
         }
         for row in free {
             self.submit(row);
         }
-        self.bury(graves)?;
-        self.claim_and_submit(claimed)
+        let buried = self.bury(graves);
+        let claimed = self.claim_and_submit(claimed);
+        read.and(buried).and(claimed)
     }
 
-    /// Counts a death for each before it is sent; the result takes it back.
+    /// Reads the contents that did not come with the rows. Rows that are gone are released.
+    fn read_contents(
+        &mut self,
+        mut admitted: Vec<(Admission, Row)>,
+    ) -> (Vec<(Admission, Row)>, Result<(), Failure>) {
+        let missing = |(admission, row): &(Admission, Row)| {
+            row.content.is_none() && !matches!(admission, Admission::Bury(_))
+        };
+        let ids: Vec<i64> = admitted
+            .iter()
+            .filter(|a| missing(a))
+            .map(|(a, _)| a.id())
+            .collect();
+        if ids.is_empty() {
+            return (admitted, Ok(()));
+        }
+        let (mut contents, result) = self.contents(ids);
+        admitted.retain_mut(|(admission, row)| {
+            if row.content.is_none() && !matches!(admission, Admission::Bury(_)) {
+                row.content = contents.remove(&admission.id());
+                if row.content.is_none() {
+                    let again = result.is_err().then_some(row.candidate.due_at);
+                    self.scheduler.release(admission.id(), again);
+                    return false;
+                }
+            }
+            true
+        });
+        (admitted, result)
+    }
+
+    /// Contents by id. If a row cannot be read, the others are, and that one comes with the error.
+    fn contents(&self, ids: Vec<i64>) -> (HashMap<i64, Content>, Result<(), Failure>) {
+        let read = |ids: Vec<i64>| {
+            self.transaction(c"pg_hooks: reading contents", |client| {
+                store::read_contents(client, ids)
+            })
+        };
+        match read(ids.clone()) {
+            Ok(contents) => return (contents, Ok(())),
+            Err(failure) if !failure.is_of_the_rows() => return (HashMap::new(), Err(failure)),
+            Err(_) => {}
+        }
+        let mut contents = HashMap::new();
+        for id in ids {
+            match read(vec![id]) {
+                Ok(content) => contents.extend(content),
+                Err(failure) if failure.is_of_the_rows() => {
+                    contents.insert(id, Err(failure.to_string()));
+                }
+                Err(failure) => return (contents, Err(failure)),
+            }
+        }
+        (contents, Ok(()))
+    }
+
+    /// Counts a death for each before it is sent; the result takes it back. Rows that somebody has
+    /// locked wait.
     fn claim_and_submit(&mut self, rows: Vec<Row>) -> Result<(), Failure> {
         if rows.is_empty() {
             return Ok(());
         }
         let ids: Vec<i64> = rows.iter().map(|row| row.candidate.id).collect();
-        let claimed = session::transaction(c"pg_hooks: claiming after an unclean end", |client| {
+        let result = self.transaction(c"pg_hooks: claiming after an unclean end", |client| {
             store::claim(client, ids)
         });
-        if let Err(failure) = claimed {
-            for row in &rows {
-                self.scheduler
-                    .release(row.candidate.id, Some(row.candidate.due_at));
-            }
-            return Err(failure);
-        }
+        let (claimed, result) = match result {
+            Ok(claimed) => (claimed, Ok(())),
+            Err(failure) => (Default::default(), Err(failure)),
+        };
         for row in rows {
-            self.submit(row);
+            if claimed.contains(&row.candidate.id) {
+                self.submit(row);
+            } else {
+                self.wait_for_row(row.candidate.id, row.candidate.due_at);
+            }
         }
-        Ok(())
+        result
     }
 
     fn bury(&mut self, graves: Vec<Grave>) -> Result<(), Failure> {
         if graves.is_empty() {
             return Ok(());
         }
-        let result = session::transaction(c"pg_hooks: burying dead letters", |client| {
+        let result = self.transaction(c"pg_hooks: burying dead letters", |client| {
             store::bury(client, &graves)
         });
-        let retry_at = result.is_err().then(session::now);
-        for grave in &graves {
-            self.scheduler.release(grave.id, retry_at);
+        match result {
+            Ok(buried) => {
+                for grave in &graves {
+                    self.scheduler.release(grave.id, None);
+                }
+                self.tell_buried(&buried);
+                Ok(())
+            }
+            Err(failure) => {
+                for grave in &graves {
+                    self.wait_for_row(grave.id, grave.due_at);
+                }
+                Err(failure)
+            }
         }
-        self.tell_buried(&result?);
-        Ok(())
     }
 
     fn submit(&mut self, row: Row) {
         let candidate = row.candidate;
-        let (Some(queue), Ok((headers, body))) = (self.scheduler.queue(row.queue_id), row.content) else {
-            self.scheduler.release(candidate.id, None);
+        let (Some(queue), Some(Ok((headers, body)))) = (self.scheduler.queue(row.queue_id), row.content)
+        else {
+            self.scheduler.release(candidate.id, Some(candidate.due_at));
             return;
         };
         let message = Message {
@@ -140,6 +225,7 @@ fn grave(row: &Row, error_class: &str, last_error: String) -> Grave {
     let attempt = i32::try_from(row.candidate.attempt).unwrap_or(i32::MAX);
     Grave {
         id: row.candidate.id,
+        due_at: row.candidate.due_at,
         attempt,
         attempts: attempt,
         last_status: None,

@@ -1,6 +1,6 @@
 //! Following what others change: notes of commits, queues, the extension itself.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,47 +10,79 @@ use pgrx::prelude::*;
 use super::Leader;
 use crate::domain::queue::QueueId;
 use crate::domain::time::Timestamp;
+use crate::guc;
 use crate::session::{self, Failure};
 use crate::store::{self, QueueRow};
 use crate::wake::Note;
-use crate::{guc, wake};
 
-/// How often to look while a prepared transaction may be committed without a note.
+/// How often to look whether a prepared transaction was committed, of which no note tells.
 const PREPARED_POLL: Duration = Duration::from_millis(500);
 
 impl Leader {
     /// Takes in what commits told, and looks at everything when it is time to.
     pub fn follow(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let changed = self.take_notes();
+        if self.database.prepared.swap(false, Ordering::AcqRel) {
+            self.prepared.get_or_insert_default();
+            self.next_prepared_poll = now;
+        }
+        let finished = self.prepared.is_some() && now >= self.next_prepared_poll && self.poll_prepared()?;
+        if self.database.notes.take_overflow() || finished {
+            let loaded = self.load_everything();
+            return loaded.inspect_err(|_| self.database.notes.overflow());
+        }
+        if !changed.is_empty() {
+            self.load_changed(changed)?;
+        }
+        if now >= self.next_rescan {
+            self.rescan()?;
+        }
+        self.bury_orphans()
+    }
+
+    /// When to look at the tables even if nobody tells of a change.
+    pub fn next_look(&self) -> Timestamp {
+        match self.prepared {
+            Some(_) => self.next_rescan.min(self.next_prepared_poll),
+            None if self.orphaned.is_empty() => self.next_rescan,
+            None => Timestamp::MIN,
+        }
+    }
+
+    /// Hands due times to the scheduler; returns the queues to load.
+    fn take_notes(&mut self) -> Vec<QueueId> {
         let mut changed = Vec::new();
         while let Some(note) = self.database.notes.pop() {
             if note.due_at == Note::QUEUE_CHANGED {
                 changed.push(note.queue_id);
             } else {
-                self.scheduler
-                    .note_due(note.queue_id, session::unix_time(note.due_at));
+                let due_at = session::unix_time(note.due_at);
+                self.scheduler.note_due(note.queue_id, due_at);
             }
         }
-        if self.database.prepared.swap(false, Ordering::AcqRel) {
-            self.prepared = true;
-            self.next_rescan = now;
-        }
-        if self.database.notes.take_overflow() || (self.prepared && now >= self.next_rescan) {
-            return self.load_everything();
-        }
         changed.extend(self.scheduler.take_unknown());
-        if !changed.is_empty() {
-            self.load_changed(changed)?;
-        }
-        if now >= self.next_rescan {
-            self.rescan()
-        } else {
-            Ok(())
-        }
+        changed
+    }
+
+    /// Whether a transaction that was prepared is no longer so. Asked before the tables are read, so
+    /// that what it committed is seen then.
+    fn poll_prepared(&mut self) -> Result<bool, Failure> {
+        let now_prepared = self.transaction(c"pg_hooks: looking at prepared transactions", |client| {
+            store::prepared_transactions(client)
+        })?;
+        self.next_prepared_poll = session::now().after(PREPARED_POLL);
+        let before = self.prepared.take().unwrap_or_default();
+        // At the first look it may have been committed already.
+        let finished = before.is_empty() || !before.is_subset(&now_prepared);
+        self.prepared = (!now_prepared.is_empty()).then_some(now_prepared);
+        Ok(finished)
     }
 
     /// Reads all queues and when each has something due.
     pub fn load_everything(&mut self) -> Result<(), Failure> {
-        let queues = session::transaction(c"pg_hooks: loading queues", store::load_all_queues)?;
+        let (queues, version) = self.transaction(c"pg_hooks: loading queues", |client| {
+            Ok((store::load_all_queues(client)?, store::queues_version(client)?))
+        })?;
         let present: HashSet<QueueId> = queues.iter().map(|row| row.id).collect();
         let gone: Vec<QueueId> = self
             .scheduler
@@ -61,32 +93,34 @@ impl Leader {
             self.scheduler.drop_queue(id);
         }
         self.load(queues);
+        self.queues_version = version;
         self.database.generation.fetch_add(1, Ordering::AcqRel);
         self.rescan()
     }
 
-    pub fn load_changed(&mut self, mut ids: Vec<QueueId>) -> Result<(), Failure> {
-        ids.sort_unstable();
-        ids.dedup();
-        let loaded = session::transaction(c"pg_hooks: loading changed queues", |client| {
+    pub fn load_changed(&mut self, ids: Vec<QueueId>) -> Result<(), Failure> {
+        let ids: Vec<QueueId> = BTreeSet::from_iter(ids).into_iter().collect();
+        let loaded = self.transaction(c"pg_hooks: loading changed queues", |client| {
             store::load_queues(client, &ids)
         });
         let queues = loaded.inspect_err(|_| {
-            // Not forgotten: they are asked for again as unknown ones.
-            for id in &ids {
+            // Not forgotten: asked for again as soon as that may succeed.
+            for queue_id in &ids {
+                let due_at = Note::QUEUE_CHANGED;
                 self.database.notes.push(Note {
-                    queue_id: *id,
-                    due_at: Note::QUEUE_CHANGED,
+                    queue_id: *queue_id,
+                    due_at,
                 });
             }
         })?;
         let present: HashSet<QueueId> = queues.iter().map(|row| row.id).collect();
-        let gone: Vec<QueueId> = ids.into_iter().filter(|id| !present.contains(id)).collect();
-        self.load(queues);
-        for id in &gone {
-            self.scheduler.drop_queue(*id);
+        let gone = ids.into_iter().filter(|id| !present.contains(id));
+        for id in gone {
+            self.scheduler.drop_queue(id);
+            self.orphaned.push(id);
         }
-        self.bury_orphans(&gone)
+        self.load(queues);
+        Ok(())
     }
 
     fn load(&mut self, queues: Vec<QueueRow>) {
@@ -95,83 +129,74 @@ impl Leader {
                 Ok(queue) => self.scheduler.load_queue(Arc::new(queue)),
                 Err(problem) => {
                     warning!("pg_hooks sends nothing to queue {id}, which is not valid: {problem}");
-                    self.scheduler.drop_queue(id);
+                    self.scheduler.suspend_queue(id);
                 }
             }
         }
     }
 
-    /// Looks for what nothing told of: prepared transactions, replicated rows, a dropped extension.
+    /// Looks for what nothing told of: replicated rows, a dropped extension.
     fn rescan(&mut self) -> Result<(), Failure> {
         let seen = session::transaction(c"pg_hooks: looking for due messages", |client| {
-            let prepared = self.prepared && store::has_prepared_transactions(client)?;
             let extension = store::extension_oid(client)?;
+            if extension != Some(self.extension) {
+                return Err(Failure::extension_gone());
+            }
+            let earliest = store::earliest_due(client)?;
             Ok((
-                prepared,
-                extension,
-                store::earliest_due(client)?,
+                earliest,
                 store::orphaned_queues(client)?,
+                store::queues_version(client)?,
             ))
         });
-        let (prepared, extension, earliest, orphaned) = seen?;
-        if extension != Some(self.extension) {
-            self.leave(extension.is_some());
-        }
+        let (earliest, orphaned, version) = seen?;
         for (queue_id, due_at) in earliest {
             self.scheduler.note_due(queue_id, due_at);
         }
-        self.prepared = prepared;
-        let pause = if prepared {
-            PREPARED_POLL
-        } else {
-            guc::rescan_interval()
-        };
-        self.next_rescan = session::now().after(pause);
-        self.bury_orphans(&orphaned)
+        self.orphaned = orphaned;
+        if version != self.queues_version {
+            // Noted changes come this way too, once more than needed; others only come this way.
+            self.queues_version = version;
+            self.database.notes.overflow();
+        }
+        self.next_rescan = session::now().after(guc::rescan_interval());
+        Ok(())
     }
 
-    /// Messages of a queue that was dropped while they were being stored become dead letters.
-    fn bury_orphans(&mut self, queue_ids: &[QueueId]) -> Result<(), Failure> {
-        if queue_ids.is_empty() {
+    /// Messages of a queue that was dropped while they were being stored become dead letters, some at
+    /// a time.
+    fn bury_orphans(&mut self) -> Result<(), Failure> {
+        if self.orphaned.is_empty() {
             return Ok(());
         }
-        loop {
-            let buried = session::transaction(c"pg_hooks: burying messages without queue", |client| {
-                store::bury_orphans(client, queue_ids)
-            })?;
-            if buried == 0 {
-                return Ok(());
-            }
+        let in_flight = self.scheduler.ids_in_flight().collect();
+        let buried = self.transaction(c"pg_hooks: burying messages without queue", |client| {
+            store::bury_orphans(client, &self.orphaned, in_flight)
+        })?;
+        if buried == 0 {
+            self.orphaned.clear();
+        } else {
             log!("{buried} messages of dropped queues became dead letters");
         }
+        Ok(())
     }
 
-    /// Ends this process when an error comes from the extension having been dropped.
+    /// Ends this process when an error comes from the extension having been dropped. Ids of another
+    /// one mean other messages; the next worker looks whether there is one.
     pub fn leave_if_extension_is_gone(&self, failure: &Failure) {
-        let gone = [
+        let suspicious = [
             PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME,
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         ];
-        if gone.contains(&failure.code)
+        if suspicious.contains(&failure.code)
             && let Ok(extension) =
                 session::transaction(c"pg_hooks: looking for the extension", store::extension_oid)
             && extension != Some(self.extension)
         {
-            self.leave(extension.is_some());
+            log!("pg_hooks worker ends: the extension was dropped");
+            session::exit_for_restart()
         }
-    }
-
-    /// The extension this leader served was dropped. Ids of another one mean other messages.
-    fn leave(&self, made_anew: bool) -> ! {
-        log!("pg_hooks worker ends: the extension was dropped");
-        if made_anew {
-            session::exit_for_restart();
-        }
-        self.database
-            .extension
-            .store(wake::EXTENSION_ABSENT, Ordering::Release);
-        session::exit_for_good()
     }
 }

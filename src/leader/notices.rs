@@ -1,12 +1,13 @@
 //! Showing in the tables what happens to a queue as a whole: breakers, and queues switched off.
 
 use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
 
 use super::Leader;
 use crate::domain::breaker::Change;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::Notice;
-use crate::session::{self, Failure};
+use crate::session::Failure;
 use crate::store;
 
 impl Leader {
@@ -23,14 +24,14 @@ impl Leader {
         match notice {
             Notice::Breaker(Change::Tripped { until }) => {
                 log!("circuit breaker of queue {queue_id} opened: too many attempts failed");
-                show(|client| store::note_open_breaker(client, queue_id, until))
+                self.show_state(|client| store::note_open_breaker(client, queue_id, until))
             }
             Notice::Breaker(Change::StillOpen { until }) => {
-                show(|client| store::note_open_breaker(client, queue_id, until))
+                self.show_state(|client| store::note_open_breaker(client, queue_id, until))
             }
             Notice::Breaker(Change::Recovered) => {
                 log!("circuit breaker of queue {queue_id} closed: its receiver is back");
-                show(|client| store::note_closed_breaker(client, queue_id))
+                self.show_state(|client| store::note_closed_breaker(client, queue_id))
             }
             Notice::Breaker(Change::GaveUp) => self.disable(queue_id, "its receiver did not come back"),
             Notice::Gone => self.disable(queue_id, "its receiver answered 410 Gone"),
@@ -38,12 +39,12 @@ impl Leader {
     }
 
     fn disable(&mut self, queue_id: QueueId, reason: &str) -> Result<(), Failure> {
-        show(|client| store::disable_queue(client, queue_id, reason))?;
+        self.show_state(|client| store::disable_queue(client, queue_id, reason))?;
         log!("queue {queue_id} was disabled: {reason}");
         self.load_changed(vec![queue_id])
     }
-}
 
-fn show(work: impl FnOnce(&mut pgrx::spi::SpiClient<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
-    session::transaction(c"pg_hooks: noting the state of a queue", work)
+    fn show_state(&self, work: impl FnOnce(&mut SpiClient<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+        self.transaction(c"pg_hooks: noting the state of a queue", work)
+    }
 }

@@ -6,7 +6,8 @@ use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 
 use super::{LINGER, Leader};
-use crate::domain::scheduler::Verdict;
+use crate::domain::scheduler::{MessageId, Verdict};
+use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, Record};
 
@@ -44,6 +45,9 @@ impl Leader {
 
     /// Records all results in one transaction.
     pub fn record(&mut self) -> Result<(), Failure> {
+        if session::now() >= self.held_up_until {
+            self.come_back_to_postponed();
+        }
         if !self.held_up.is_empty() && session::now() >= self.held_up_until {
             let records = std::mem::take(&mut self.held_up);
             let free = self.set_locked_aside(records)?;
@@ -68,7 +72,7 @@ impl Leader {
     /// Moves the records whose messages somebody has locked to `held_up`; returns the others.
     fn set_locked_aside(&mut self, mut records: Vec<Record>) -> Result<Vec<Record>, Failure> {
         let ids: Vec<i64> = records.iter().map(|record| record.attempt.message_id).collect();
-        let locked = session::transaction(c"pg_hooks: looking for locked messages", |client| {
+        let locked = self.transaction(c"pg_hooks: looking for locked messages", |client| {
             store::locked(client, ids)
         });
         let locked = locked.inspect_err(|_| self.unrecorded.append(&mut records))?;
@@ -85,7 +89,7 @@ impl Leader {
         if records.is_empty() {
             return Ok(());
         }
-        let result = session::transaction(c"pg_hooks: recording results", |client| {
+        let result = self.transaction(c"pg_hooks: recording results", |client| {
             store::record(client, &records)
         });
         match result {
@@ -99,7 +103,7 @@ impl Leader {
             Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
                 self.record_around_locks(records, failure)
             }
-            Err(failure) if is_passing(failure.code) => {
+            Err(failure) if !failure.is_of_the_rows() => {
                 self.unrecorded.append(&mut records);
                 Err(failure)
             }
@@ -125,12 +129,25 @@ impl Leader {
         self.scheduler.release(record.attempt.message_id, due_at);
     }
 
-    /// A result that cannot be recorded: the message stays in flight in memory, so that it is neither
-    /// sent again nor stops the others; the next leader tries it again.
-    fn park(&self, records: Vec<Record>, failure: &Failure) {
+    /// A result that cannot be recorded must neither stop the others nor be sent again by this leader.
+    fn park(&mut self, records: Vec<Record>, failure: &Failure) {
         for record in records {
             let id = record.attempt.message_id;
             warning!("could not record the result of message {id}, which is parked: {failure}");
+            self.scheduler.park(id);
+        }
+    }
+
+    /// Comes back to a row later that could not be claimed or moved now.
+    pub fn wait_for_row(&mut self, id: MessageId, due_at: Timestamp) {
+        self.postponed.push((id, due_at));
+        self.held_up_until = session::now().after(LOCK_POLL);
+    }
+
+    /// Has the rows that were postponed read again.
+    fn come_back_to_postponed(&mut self) {
+        for (id, due_at) in std::mem::take(&mut self.postponed) {
+            self.scheduler.release(id, Some(due_at));
         }
     }
 
@@ -146,20 +163,4 @@ impl Leader {
             }
         }
     }
-}
-
-/// Failures that say nothing about the rows and may be gone at the next try.
-fn is_passing(code: PgSqlErrorCode) -> bool {
-    matches!(
-        code,
-        PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE
-            | PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED
-            | PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
-            | PgSqlErrorCode::ERRCODE_QUERY_CANCELED
-            | PgSqlErrorCode::ERRCODE_DISK_FULL
-            | PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY
-            | PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES
-            | PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE
-            | PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME
-    )
 }

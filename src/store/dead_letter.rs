@@ -2,13 +2,16 @@
 
 use pgrx::spi::SpiClient;
 
-use super::{column, statement};
+use super::{column, optional, statement};
 use crate::domain::queue::QueueId;
+use crate::domain::time::Timestamp;
 use crate::session::Failure;
 
 /// Why a message becomes a dead letter.
 pub struct Grave {
     pub id: i64,
+    /// When it was due: where it is found again if it could not be moved.
+    pub due_at: Timestamp,
     /// Attempts finished when that was decided: a row that went on meanwhile is left alone.
     pub attempt: i32,
     /// Attempts to record with the dead letter.
@@ -19,7 +22,8 @@ pub struct Grave {
     pub last_error: Option<String>,
 }
 
-// Header values are ASCII; what else a queue's name holds becomes a question mark.
+// Header values are ASCII; what else a queue's name holds becomes a question mark. Headers of these
+// names that a message had itself are of an earlier death, and give way.
 statement!(
     BURY,
     "with gone as (
@@ -31,15 +35,24 @@ statement!(
        returning m.id, m.queue_id, m.created_at, m.due_at, m.headers, m.body, m.body_bytes,
                  g.attempts, g.last_status, g.error_class, g.last_error
      ), buried as (
-       insert into hooks.dead_letter (id, queue_id, attempts, last_status, error_class, last_error,
+       insert into hooks.dead_letter as d (id, queue_id, attempts, last_status, error_class, last_error,
          created_at, due_at, dead_at, headers, body, body_bytes)
        select g.id, g.queue_id, g.attempts, g.last_status, g.error_class, g.last_error,
               g.created_at, g.due_at, clock_timestamp(), g.headers, g.body, g.body_bytes
        from gone as g
+       on conflict (id) do update
+       set (queue_id, attempts, last_status, error_class, last_error,
+            created_at, due_at, dead_at, headers, body, body_bytes)
+         = row(excluded.queue_id, excluded.attempts, excluded.last_status, excluded.error_class,
+               excluded.last_error, excluded.created_at, excluded.due_at, excluded.dead_at,
+               excluded.headers, excluded.body, excluded.body_bytes)
      ), copied as (
        insert into hooks.message (queue_id, due_at, headers, body, body_bytes)
        select q.dead_letter_queue_id, now(),
-              coalesce(g.headers, '{}') || jsonb_strip_nulls(jsonb_build_object(
+              (select coalesce(jsonb_object_agg(h.key, h.value), '{}')
+               from jsonb_each(case when jsonb_typeof(g.headers) = 'object' then g.headers else '{}' end) as h
+               where lower(h.key) not like 'hooks-dead-%')
+              || jsonb_strip_nulls(jsonb_build_object(
                 'hooks-dead-message', g.id::text,
                 'hooks-dead-queue', regexp_replace(q.name, '[^ -~]', '?', 'g'),
                 'hooks-dead-attempts', g.attempts::text,
@@ -49,7 +62,6 @@ statement!(
        from gone as g
        join hooks.queue as q on q.id = g.queue_id
        where q.dead_letter_queue_id is not null
-       returning queue_id
      )
      select g.id, g.queue_id, q.dead_letter_queue_id
      from gone as g
@@ -82,36 +94,47 @@ pub fn bury(client: &mut SpiClient<'_>, graves: &[Grave]) -> Result<Vec<Buried>,
             .collect::<Vec<_>>()
             .into(),
     ];
-    BURY.with(|statement| statement.run(client, &arguments))?
-        .into_iter()
-        .map(|row| {
-            Ok(Buried {
-                id: column(&row, 1)?,
-                queue_id: column(&row, 2)?,
-                copied_to: super::optional(&row, 3)?,
-            })
+    let rows = BURY.with(|statement| statement.run(client, &arguments))?;
+    let buried = rows.into_iter().map(|row| {
+        Ok(Buried {
+            id: column(&row, 1)?,
+            queue_id: column(&row, 2)?,
+            copied_to: optional(&row, 3)?,
         })
-        .collect()
+    });
+    buried.collect()
 }
 
 statement!(
     BURY_ORPHANS,
     "with gone as (
        delete from hooks.message as m
-       where m.id in (select o.id from hooks.message as o where o.queue_id = any ($1) limit 1000)
+       where m.id = any (array(
+         select o.id
+         from hooks.message as o
+         where o.queue_id = any ($1)
+           and o.id <> all ($2)
+         limit 1000
+         for update skip locked))
        returning m.*
      )
-     insert into hooks.dead_letter (id, queue_id, attempts, error_class, last_error,
+     insert into hooks.dead_letter as d (id, queue_id, attempts, error_class, last_error,
        created_at, due_at, dead_at, headers, body, body_bytes)
      select g.id, g.queue_id, g.attempt, 'queue_dropped', 'the queue was dropped',
             g.created_at, g.due_at, clock_timestamp(), g.headers, g.body, g.body_bytes
      from gone as g
-     returning id"
+     on conflict (id) do update set dead_at = excluded.dead_at
+     returning d.id"
 );
 
-/// Moves up to 1000 messages of queues that do not exist to `hooks.dead_letter`. Returns how many.
-pub fn bury_orphans(client: &mut SpiClient<'_>, queue_ids: &[QueueId]) -> Result<usize, Failure> {
-    Ok(BURY_ORPHANS
-        .with(|statement| statement.run(client, &[queue_ids.to_vec().into()]))?
-        .len())
+/// Moves up to 1000 messages of queues that do not exist to `hooks.dead_letter`, except those in
+/// flight. Returns how many.
+pub fn bury_orphans(
+    client: &mut SpiClient<'_>,
+    queue_ids: &[QueueId],
+    in_flight: Vec<i64>,
+) -> Result<usize, Failure> {
+    let arguments = [queue_ids.to_vec().into(), in_flight.into()];
+    let rows = BURY_ORPHANS.with(|statement| statement.run(client, &arguments))?;
+    Ok(rows.len())
 }

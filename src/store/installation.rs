@@ -1,5 +1,7 @@
 //! The one row that survives the leader.
 
+use std::collections::BTreeSet;
+
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
@@ -23,7 +25,7 @@ statement!(
 
 /// Oid of the extension in this database; `None` when it is not there.
 pub fn extension_oid(client: &mut SpiClient<'_>) -> Result<Option<pg_sys::Oid>, Failure> {
-    let rows = EXTENSION.with(|statement| statement.run(client, &[]))?;
+    let rows = EXTENSION.with(|statement| statement.read(client, &[]))?;
     rows.into_iter().next().map_or(Ok(None), |row| optional(&row, 1))
 }
 
@@ -66,11 +68,13 @@ pub fn end_leading(client: &mut SpiClient<'_>) -> Result<(), Failure> {
 
 statement!(
     PREPARED,
-    "select exists (select from pg_prepared_xacts as p where p.database = current_database())"
+    "select p.transaction from pg_prepared_xacts as p where p.database = current_database()"
 );
 
-/// Whether a transaction of this database is prepared and may be committed by any session.
-pub fn has_prepared_transactions(client: &mut SpiClient<'_>) -> Result<bool, Failure> {
-    let rows = PREPARED.with(|statement| statement.run(client, &[]))?;
-    rows.into_iter().next().map_or(Ok(false), |row| column(&row, 1))
+/// Transactions of this database that are prepared and that any session may commit.
+pub fn prepared_transactions(client: &mut SpiClient<'_>) -> Result<BTreeSet<u32>, Failure> {
+    let rows = PREPARED.with(|statement| statement.read(client, &[]))?;
+    rows.into_iter()
+        .map(|row| Ok(column::<pg_sys::TransactionId>(&row, 1)?.into_inner()))
+        .collect()
 }

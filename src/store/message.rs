@@ -1,9 +1,9 @@
 //! Messages that wait: reading those that are due.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
-use pgrx::{JsonB, pg_sys};
 
 use super::{column, optional, statement};
 use crate::domain::headers::Headers;
@@ -17,11 +17,14 @@ use crate::session::{Failure, from_postgres, to_postgres};
 pub struct Row {
     pub queue_id: QueueId,
     pub candidate: Candidate,
-    /// Headers and body, or why they cannot be used.
-    pub content: Result<(Headers, Body), String>,
+    /// Headers and body, unless they are to be read with [`read_contents`].
+    pub content: Option<Content>,
     /// The transaction that wrote the row.
     pub written_by: pg_sys::TransactionId,
 }
+
+/// Headers and body, or why they cannot be used.
+pub type Content = Result<(Headers, Body), String>;
 
 /// What a fetch brought.
 #[derive(Default)]
@@ -30,21 +33,24 @@ pub struct Fetched {
     pub rows: Vec<Row>,
     /// For each queue, when its first row after those due is due.
     pub next_due: Vec<(QueueId, Timestamp)>,
-    /// The byte budget ended before the rows; what comes after the last one was not read.
-    pub cut: bool,
 }
 
 // Each queue is one walk over the index message_by_due, from its cursor on, and one look at what
-// comes next. The body of the row that comes next is not read.
+// comes next. Large contents are left for `read_contents`, so that memory is bounded by what is sent
+// and not by what is due.
 statement!(
     FETCH,
-    "select w.queue_id, m.id, m.due_at, m.attempt, m.attempts_before, m.deaths::integer,
-            m.headers, convert_to(m.body, 'UTF8'), m.body_bytes, m.written_by
+    "select w.queue_id, m.id, m.due_at, m.attempt, m.attempts_before, m.deaths::integer, m.size, m.written_by,
+            case when m.size <= $6 then m.headers::text end,
+            case when m.size <= $6 then convert_to(m.body, 'UTF8') end,
+            case when m.size <= $6 then m.body_bytes end
      from unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::integer[])
        as w(queue_id, after_due_at, after_id, row_limit)
      cross join lateral (
-       (select m.id, m.due_at, m.attempt, m.attempts_before, m.deaths, m.headers, m.body, m.body_bytes,
-               m.xmin as written_by
+       (select m.id, m.due_at, m.attempt, m.attempts_before, m.deaths, m.xmin as written_by,
+               m.headers, m.body, m.body_bytes,
+               coalesce(octet_length(m.body), octet_length(m.body_bytes), 0)
+                 + coalesce(pg_column_size(m.headers), 0) as size
         from hooks.message as m
         where m.queue_id = w.queue_id
           and (m.due_at, m.id) > (w.after_due_at, w.after_id)
@@ -52,7 +58,7 @@ statement!(
         order by m.due_at, m.id
         limit w.row_limit)
        union all
-       (select m.id, m.due_at, 0, 0, 0::smallint, null, null, null, m.xmin
+       (select m.id, m.due_at, 0, 0, 0::smallint, m.xmin, null, null, null, 0
         from hooks.message as m
         where m.queue_id = w.queue_id
           and m.due_at > $5
@@ -61,13 +67,13 @@ statement!(
      ) as m"
 );
 
-/// Reads the rows that the scheduler asked for, up to `byte_budget` bytes of bodies (and at least one
-/// row).
+/// Reads the rows that the scheduler asked for, with contents of up to `inline_bytes` each (none when
+/// negative).
 pub fn fetch(
     client: &mut SpiClient<'_>,
     fetches: &[Fetch],
     now: Timestamp,
-    byte_budget: usize,
+    inline_bytes: i32,
 ) -> Result<Fetched, Failure> {
     let queue_ids: Vec<i64> = fetches.iter().map(|fetch| fetch.queue_id).collect();
     let after_due: Vec<_> = fetches
@@ -85,28 +91,28 @@ pub fn fetch(
         after_ids.into(),
         limits.into(),
         to_postgres(now).into(),
+        inline_bytes.into(),
     ];
     let mut fetched = Fetched::default();
-    let mut bytes = 0;
-    for row in FETCH.with(|statement| statement.run(client, &arguments))? {
+    for row in FETCH.with(|statement| statement.read(client, &arguments))? {
         let due_at = from_postgres(column(&row, 3)?);
         let queue_id = column(&row, 1)?;
         if due_at > now {
             fetched.next_due.push((queue_id, due_at));
-            continue;
+        } else {
+            fetched.rows.push(read(&row, queue_id, due_at, inline_bytes)?);
         }
-        if bytes > byte_budget {
-            fetched.cut = true;
-            break;
-        }
-        let row = read(&row, queue_id, due_at)?;
-        bytes += row.content.as_ref().map_or(0, |(_, body)| body.bytes().len());
-        fetched.rows.push(row);
     }
     Ok(fetched)
 }
 
-fn read(row: &SpiHeapTupleData<'_>, queue_id: QueueId, due_at: Timestamp) -> Result<Row, Failure> {
+fn read(
+    row: &SpiHeapTupleData<'_>,
+    queue_id: QueueId,
+    due_at: Timestamp,
+    inline_bytes: i32,
+) -> Result<Row, Failure> {
+    let size: i32 = column(row, 7)?;
     Ok(Row {
         queue_id,
         candidate: Candidate {
@@ -115,21 +121,44 @@ fn read(row: &SpiHeapTupleData<'_>, queue_id: QueueId, due_at: Timestamp) -> Res
             attempt: count(column(row, 4)?),
             attempts_before: count(column(row, 5)?),
             deaths: count(column(row, 6)?),
+            size: usize::try_from(size).unwrap_or(0),
         },
-        content: read_content(row)?,
-        written_by: column(row, 10)?,
+        written_by: column(row, 8)?,
+        content: if size <= inline_bytes {
+            Some(read_content(row, 9)?)
+        } else {
+            None
+        },
     })
 }
 
-fn read_content(row: &SpiHeapTupleData<'_>) -> Result<Result<(Headers, Body), String>, Failure> {
-    let headers = match optional::<JsonB>(row, 7)? {
+statement!(
+    CONTENTS,
+    "select m.id, m.headers::text, convert_to(m.body, 'UTF8'), m.body_bytes
+     from hooks.message as m
+     where m.id = any ($1)"
+);
+
+/// Reads the contents of these messages, as far as they still exist.
+pub fn read_contents(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<HashMap<i64, Content>, Failure> {
+    CONTENTS
+        .with(|statement| statement.read(client, &[ids.into()]))?
+        .into_iter()
+        .map(|row| Ok((column(&row, 1)?, read_content(&row, 2)?)))
+        .collect()
+}
+
+/// Reads headers, text and bytes from three columns, the first of this number.
+fn read_content(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Content, Failure> {
+    let headers = match optional::<String>(row, first)? {
         None => Headers::default(),
-        Some(json) => match Headers::from_json(&json.0) {
-            Ok(headers) => headers,
-            Err(invalid) => return Ok(Err(invalid.message)),
+        Some(json) => match serde_json::from_str(&json).map(|json| Headers::from_stored_json(&json)) {
+            Ok(Ok(headers)) => headers,
+            Ok(Err(invalid)) => return Ok(Err(invalid.message)),
+            Err(_) => return Ok(Err("headers are not valid JSON".to_owned())),
         },
     };
-    let body = match (optional(row, 8)?, optional(row, 9)?) {
+    let body = match (optional(row, first + 1)?, optional(row, first + 2)?) {
         (Some(text), _) => Body::Text(text),
         (None, Some(bytes)) => Body::Binary(bytes),
         (None, None) => Body::Empty,
@@ -177,7 +206,7 @@ statement!(
 /// When the first message of each queue that has one is due.
 pub fn earliest_due(client: &mut SpiClient<'_>) -> Result<Vec<(QueueId, Timestamp)>, Failure> {
     EARLIEST
-        .with(|statement| statement.run(client, &[]))?
+        .with(|statement| statement.read(client, &[]))?
         .into_iter()
         .map(|row| Ok((column(&row, 1)?, from_postgres(column(&row, 2)?))))
         .collect()
@@ -186,20 +215,39 @@ pub fn earliest_due(client: &mut SpiClient<'_>) -> Result<Vec<(QueueId, Timestam
 /// Ids of queues that messages name and that do not exist.
 pub fn orphaned_queues(client: &mut SpiClient<'_>) -> Result<Vec<QueueId>, Failure> {
     ORPHANED
-        .with(|statement| statement.run(client, &[]))?
+        .with(|statement| statement.read(client, &[]))?
         .into_iter()
         .map(|row| column(&row, 1))
         .collect()
 }
 
+// A row that somebody has locked, or that is gone, is left out.
 statement!(
     CLAIM,
-    "update hooks.message as m set deaths = m.deaths + 1 where m.id = any ($1)"
+    "with free as (
+       select m.id from hooks.message as m where m.id = any ($1) for update skip locked
+     )
+     update hooks.message as m
+     set deaths = m.deaths + 1
+     from free as f
+     where m.id = f.id
+     returning m.id"
 );
 
-/// Counts a death for each of these messages, before they are sent.
-pub fn claim(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<(), Failure> {
-    CLAIM.with(|statement| statement.run(client, &[ids.into()]))?;
+/// Counts a death for each of these messages, before they are sent. Returns those counted.
+pub fn claim(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<HashSet<i64>, Failure> {
+    let rows = CLAIM.with(|statement| statement.run(client, &[ids.into()]))?;
+    rows.into_iter().map(|row| column(&row, 1)).collect()
+}
+
+statement!(
+    FORGIVE,
+    "update hooks.message as m set deaths = 0 where m.id = any ($1) and m.deaths > 0"
+);
+
+/// Takes the deaths of these messages back: the worker ends, but not because of them.
+pub fn forgive(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<(), Failure> {
+    FORGIVE.with(|statement| statement.run(client, &[ids.into()]))?;
     Ok(())
 }
 

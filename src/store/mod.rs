@@ -8,15 +8,17 @@ mod queue_state;
 mod record;
 
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
-pub use installation::{begin_leading, end_leading, extension_oid, has_prepared_transactions};
-pub use message::{Fetched, Row, claim, earliest_due, fetch, locked, orphaned_queues};
-pub use queue::{QueueRow, load_all_queues, load_queues};
+pub use installation::{begin_leading, end_leading, extension_oid, prepared_transactions};
+pub use message::{
+    Content, Fetched, Row, claim, earliest_due, fetch, forgive, locked, orphaned_queues, read_contents,
+};
 pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, note_open_breaker};
+pub use queue::{QueueRow, load_all_queues, load_queues, queues_version};
 pub use record::{Record, record};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
+use pgrx::spi::{OwnedPreparedStatement, PreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
 
 use crate::session::Failure;
 
@@ -34,21 +36,38 @@ impl Statement {
         }
     }
 
-    /// Runs the statement with a snapshot of its own.
+    /// Runs a statement that changes rows.
     fn run<'conn>(
         &self,
         client: &mut SpiClient<'conn>,
         arguments: &[DatumWithOid<'_>],
     ) -> Result<SpiTupleTable<'conn>, Failure> {
-        let statement = match self.prepared.get() {
-            Some(statement) => *statement,
-            None => {
-                let types: Vec<PgOid> = arguments.iter().map(|argument| argument.oid().into()).collect();
-                let kept: &'static _ = Box::leak(Box::new(client.prepare_mut(self.sql, &types)?.keep()));
-                self.prepared.get_or_init(|| kept)
-            }
-        };
+        let statement = self.prepared(arguments, |types| client.prepare_mut(self.sql, types))?;
         Ok(client.update(statement, None, arguments)?)
+    }
+
+    /// Runs a statement that only reads, under the snapshot of the transaction. The transaction then
+    /// needs no id of its own, and so writes and waits for nothing when it commits.
+    fn read<'conn>(
+        &self,
+        client: &SpiClient<'conn>,
+        arguments: &[DatumWithOid<'_>],
+    ) -> Result<SpiTupleTable<'conn>, Failure> {
+        let statement = self.prepared(arguments, |types| client.prepare(self.sql, types))?;
+        Ok(client.select(statement, None, arguments)?)
+    }
+
+    fn prepared<'conn>(
+        &self,
+        arguments: &[DatumWithOid<'_>],
+        prepare: impl FnOnce(&[PgOid]) -> spi::Result<PreparedStatement<'conn>>,
+    ) -> Result<&'static OwnedPreparedStatement, Failure> {
+        if let Some(statement) = self.prepared.get() {
+            return Ok(statement);
+        }
+        let types: Vec<PgOid> = arguments.iter().map(|argument| argument.oid().into()).collect();
+        let kept: &'static _ = Box::leak(Box::new(prepare(&types)?.keep()));
+        Ok(self.prepared.get_or_init(|| kept))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use pgrx::JsonB;
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiTupleTable};
 
 use super::{column, optional, statement};
@@ -12,7 +11,8 @@ use crate::domain::headers::Headers;
 use crate::domain::queue::{AcceptedStatuses, Method, Queue, QueueId};
 use crate::domain::rate::RateLimit;
 use crate::domain::retry::{Backoff, RetryPolicy, STANDARD_SCHEDULE};
-use crate::session::Failure;
+use crate::domain::time::Timestamp;
+use crate::session::{Failure, from_postgres};
 
 /// A queue as stored.
 pub struct QueueRow {
@@ -25,7 +25,7 @@ pub struct QueueRow {
 macro_rules! select_queue {
     ($where:literal) => {
         concat!(
-            "select q.id, q.url, q.method, q.headers,
+            "select q.id, q.url, q.method, q.headers::text,
                     (extract(epoch from q.timeout) * 1000000)::bigint,
                     q.accepted_statuses, q.max_attempts,
                     (select array_agg((extract(epoch from d.delay) * 1000000)::bigint order by d.place)
@@ -48,13 +48,13 @@ statement!(SOME, select_queue!("where q.id = any ($1)"));
 
 /// Every queue.
 pub fn load_all_queues(client: &mut SpiClient<'_>) -> Result<Vec<QueueRow>, Failure> {
-    let rows = ALL.with(|statement| statement.run(client, &[]))?;
+    let rows = ALL.with(|statement| statement.read(client, &[]))?;
     read_all(rows)
 }
 
 /// The queues of these ids that exist.
 pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<QueueRow>, Failure> {
-    let rows = SOME.with(|statement| statement.run(client, &[ids.to_vec().into()]))?;
+    let rows = SOME.with(|statement| statement.read(client, &[ids.to_vec().into()]))?;
     read_all(rows)
 }
 
@@ -72,13 +72,16 @@ fn read_all(rows: SpiTupleTable<'_>) -> Result<Vec<QueueRow>, Failure> {
 fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
     let url: String = column(row, 2)?;
     let method: String = column(row, 3)?;
-    let headers: JsonB = column(row, 4)?;
+    let headers: String = column(row, 4)?;
     let statuses: Option<Vec<i32>> = optional(row, 6)?;
     let endpoint = match Endpoint::parse(&url) {
         Ok(endpoint) => endpoint,
         Err(invalid) => return Ok(Err(invalid.message)),
     };
-    let headers = match Headers::from_json(&headers.0) {
+    let Ok(headers) = serde_json::from_str(&headers) else {
+        return Ok(Err("headers are not valid JSON".to_owned()));
+    };
+    let headers = match Headers::from_json(&headers) {
         Ok(headers) => headers,
         Err(invalid) => return Ok(Err(invalid.message)),
     };
@@ -146,4 +149,18 @@ fn micros(micros: i64) -> Duration {
 
 fn count(value: i32) -> u32 {
     u32::try_from(value).unwrap_or(1).max(1)
+}
+
+statement!(
+    VERSION,
+    "select count(*), max(q.updated_at) from hooks.queue as q"
+);
+
+/// Changes when a queue was made, changed or dropped, also by what fires no trigger.
+pub fn queues_version(client: &mut SpiClient<'_>) -> Result<(i64, Option<Timestamp>), Failure> {
+    let rows = VERSION.with(|statement| statement.read(client, &[]))?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok((0, None));
+    };
+    Ok((column(&row, 1)?, optional(&row, 2)?.map(from_postgres)))
 }

@@ -10,6 +10,7 @@ use super::statement;
 use crate::deliver::Attempt;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::Verdict;
+use crate::domain::time::Timestamp;
 use crate::session::{Failure, to_postgres};
 
 /// The result of an attempt with what was decided about it.
@@ -136,6 +137,7 @@ fn grave(record: &Record) -> Grave {
     let outcome = &record.attempt.outcome;
     Grave {
         id: record.attempt.message_id,
+        due_at: Timestamp::MIN,
         attempt: record.number() - 1,
         attempts: record.number(),
         last_status: record.status(),

@@ -1,7 +1,7 @@
 //! What the processes share: which databases have the extension, who works there, what was committed.
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Ordering, fence};
 
 use pgrx::pg_sys;
 
@@ -12,12 +12,49 @@ pub const MAX_DATABASES: usize = 128;
 /// Workers of one database; the upper bound of `hooks.workers`.
 pub const MAX_WORKERS: usize = 8;
 
-/// Nobody has looked yet.
-pub const EXTENSION_UNKNOWN: u32 = 0;
-/// A worker found the extension.
-pub const EXTENSION_PRESENT: u32 = 1;
-/// A worker found that it is not there, and ended.
-pub const EXTENSION_ABSENT: u32 = 2;
+/// Whether a database has the extension, as far as known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    /// Nobody has looked since it was announced.
+    Unknown,
+    /// A worker found it.
+    Present,
+    /// A worker found that it is not there, and ended.
+    Absent,
+}
+
+/// What is known of the extension, with the number of announcements so far: who looked before the last
+/// one must not have the last word.
+struct Knowledge(AtomicU32);
+
+impl Knowledge {
+    const STATES: u32 = 4;
+
+    fn get(&self) -> Extension {
+        match self.0.load(Ordering::Acquire) % Knowledge::STATES {
+            1 => Extension::Present,
+            2 => Extension::Absent,
+            _ => Extension::Unknown,
+        }
+    }
+
+    fn announce(&self) {
+        let next = |known: u32| Some((known - known % Knowledge::STATES).wrapping_add(Knowledge::STATES));
+        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
+    }
+
+    fn conclude(&self, begun: Look, found: bool) {
+        let announced = begun.0 - begun.0 % Knowledge::STATES;
+        let concluded = announced + if found { 1 } else { 2 };
+        let _ = self
+            .0
+            .compare_exchange(begun.0, concluded, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
+/// That somebody has begun to look for the extension.
+#[derive(Clone, Copy)]
+pub struct Look(u32);
 
 /// One worker process.
 pub struct WorkerEntry {
@@ -31,8 +68,7 @@ pub struct WorkerEntry {
 pub struct Database {
     /// Oid of the database; 0 for a free entry.
     pub oid: AtomicU32,
-    /// Whether the database has the extension, as far as known; one of the `EXTENSION_` values.
-    pub extension: AtomicU32,
+    knowledge: Knowledge,
     /// Set when a transaction with messages was prepared: no callback will tell of its commit.
     pub prepared: AtomicBool,
     /// Grows whenever a queue is made, changed or dropped; what backends cache is valid for one value.
@@ -48,8 +84,30 @@ pub struct Database {
 }
 
 impl Database {
+    /// Whether the database has the extension, as far as known.
+    pub fn extension(&self) -> Extension {
+        self.knowledge.get()
+    }
+
+    /// Somebody has to look for the extension.
+    pub fn announce(&self) {
+        self.knowledge.announce();
+    }
+
+    /// To be called before looking for the extension.
+    pub fn begin_look(&self) -> Look {
+        Look(self.knowledge.0.load(Ordering::Acquire))
+    }
+
+    /// Notes what was found. Counts for nothing when the extension was announced meanwhile.
+    pub fn conclude(&self, begun: Look, found: bool) {
+        self.knowledge.conclude(begun, found);
+    }
+
     /// Wakes the leader, if one leads.
     pub fn wake_leader(&self) {
+        // Either we see the latch here, or the leader that sets it sees our note: see `lead`.
+        fence(Ordering::SeqCst);
         set_latch(&self.leader_latch);
     }
 
@@ -63,6 +121,7 @@ impl Database {
             self.leader_pid.store(pg_sys::MyProcPid, Ordering::Relaxed);
             self.leader_latch.store(pg_sys::MyLatch, Ordering::Release);
         }
+        fence(Ordering::SeqCst);
     }
 
     /// Takes the announcement back. Nothing happens when another process leads by now.
@@ -111,7 +170,7 @@ impl Database {
     }
 
     fn clear(&self) {
-        self.extension.store(EXTENSION_UNKNOWN, Ordering::Relaxed);
+        self.knowledge.0.store(0, Ordering::Relaxed);
         self.prepared.store(false, Ordering::Relaxed);
         self.generation.store(0, Ordering::Relaxed);
         self.leader_pid.store(0, Ordering::Relaxed);
@@ -188,5 +247,38 @@ fn set_latch(latch: &AtomicPtr<pg_sys::Latch>) {
         // SAFETY: it points to the latch of a PGPROC in shared memory, which is never freed. If its
         // process has ended and another got the place, that one wakes once for nothing.
         unsafe { pg_sys::SetLatch(latch) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn look_that_began_before_an_announcement_counts_for_nothing() {
+        let knowledge = Knowledge(AtomicU32::new(0));
+        let look = || Look(knowledge.0.load(Ordering::Relaxed));
+        assert_eq!(knowledge.get(), Extension::Unknown);
+        knowledge.conclude(look(), false);
+        assert_eq!(knowledge.get(), Extension::Absent);
+        let begun = look();
+        knowledge.announce();
+        knowledge.conclude(begun, false);
+        assert_eq!(knowledge.get(), Extension::Unknown);
+        knowledge.conclude(look(), true);
+        assert_eq!(knowledge.get(), Extension::Present);
+        knowledge.conclude(look(), true);
+        assert_eq!(knowledge.get(), Extension::Present);
+        knowledge.announce();
+        assert_eq!(knowledge.get(), Extension::Unknown);
+    }
+
+    #[test]
+    fn announcements_may_be_counted_for_ever() {
+        let knowledge = Knowledge(AtomicU32::new(u32::MAX - 1));
+        knowledge.announce();
+        assert_eq!(knowledge.get(), Extension::Unknown);
+        knowledge.conclude(Look(knowledge.0.load(Ordering::Relaxed)), true);
+        assert_eq!(knowledge.get(), Extension::Present);
     }
 }

@@ -1,5 +1,6 @@
 //! The SQL interface: what it does, and what it refuses with which words.
 
+mod alterations;
 mod batches;
 mod body_sizes;
 mod catalog;
@@ -12,6 +13,7 @@ mod health;
 mod policies;
 mod queues;
 mod refusal;
+mod retry_policies;
 mod roles;
 mod sends;
 mod sessions;

@@ -46,7 +46,11 @@ pub fn refusal(client: &mut Client, statements: &str) -> Refusal {
         panic!("{statements}: {error:?}");
     };
     assert_eq!(stored(client), before, "{statements}");
-    Refusal::new(error.code().code(), error.message(), error.hint().unwrap_or_default())
+    Refusal::new(
+        error.code().code(),
+        error.message(),
+        error.hint().unwrap_or_default(),
+    )
 }
 
 /// Asserts that statements fail with exactly this, and store nothing.

@@ -94,7 +94,10 @@ fn secret_in_a_refused_url_is_not_repeated() {
 fn blocked_address_is_refused_in_every_notation() {
     let database = Database::without_networks();
     let mut client = database.connect();
-    run(&mut client, "select hooks.create_queue('good', 'https://example.com/')");
+    run(
+        &mut client,
+        "select hooks.create_queue('good', 'https://example.com/')",
+    );
     let cases = [
         ("127.0.0.1", "127.0.0.1", "loopback"),
         ("10.0.0.1", "10.0.0.1", "private"),
@@ -135,7 +138,10 @@ fn plain_http_to_a_public_address_is_refused_while_https_is_required() {
         "Use https. An administrator can also add its network to hooks.allowed_networks, or turn \
          hooks.require_https off.",
     );
-    run(&mut client, "select hooks.create_queue('secure', 'https://9.9.9.9/')");
+    run(
+        &mut client,
+        "select hooks.create_queue('secure', 'https://9.9.9.9/')",
+    );
     let names: i64 = value(&mut client, "select count(*) from hooks.queue");
     assert_eq!(names, 1);
 }

@@ -110,6 +110,16 @@ fn smaller_pool_sheds_threads() {
     assert_eq!(pool.threads(), 1);
 }
 
+/// The blocked signals of each I/O thread in this process, other tests' ones too.
+fn io_thread_masks() -> Vec<String> {
+    std::fs::read_dir("/proc/self/task")
+        .expect("tasks")
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("status")).ok())
+        .filter(|status| status.starts_with("Name:\tpg_hooks io\n"))
+        .filter_map(|status| Some(status.split_once("SigBlk:\t")?.1.lines().next()?.to_owned()))
+        .collect()
+}
+
 #[test]
 fn io_threads_block_every_signal() {
     let receiver = Receiver::new(|peer| peer.hang());
@@ -121,14 +131,9 @@ fn io_threads_block_every_signal() {
     for id in 0..20 {
         pool.submit(job(&hanging, id));
     }
-    eventually("all threads busy", || pool.threads() == 20);
-    let blocked: Vec<_> = std::fs::read_dir("/proc/self/task")
-        .expect("tasks")
-        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("status")).ok())
-        .filter(|status| status.starts_with("Name:\tpg_hooks io\n"))
-        .filter_map(|status| Some(status.split_once("SigBlk:\t")?.1.lines().next()?.to_owned()))
-        .collect();
-    assert!(blocked.len() >= 20);
+    // A thread has its name only once it runs.
+    eventually("all threads named", || io_thread_masks().len() >= 20);
+    let blocked = io_thread_masks();
     // All 64 but KILL and STOP, and the two that the C library keeps for itself.
     assert!(
         blocked

@@ -65,6 +65,28 @@ fn body_that_drips_does_not_change_the_outcome() {
 }
 
 #[test]
+fn body_that_drips_does_not_hold_the_thread_until_the_timeout() {
+    let receiver = Receiver::new(|peer| {
+        peer.request();
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\n");
+        while peer.send(b"x") {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let attempt = attempt(Queue {
+        timeout: Duration::from_secs(60),
+        ..queue(&receiver.url())
+    });
+    assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
+    assert!(attempt.response.truncated);
+    assert!(
+        attempt.duration < Duration::from_secs(30),
+        "{:?}",
+        attempt.duration
+    );
+}
+
+#[test]
 fn body_that_breaks_off_does_not_change_the_outcome() {
     let receiver = Receiver::new(|peer| {
         peer.request();

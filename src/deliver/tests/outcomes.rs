@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::receiver::Receiver;
 use super::{attempt, attempt_with, pool, queue};
+use crate::domain::endpoint::MAX_URL_BYTES;
+use crate::domain::headers::{Headers, MAX_NAME_BYTES, MAX_VALUE_BYTES};
 use crate::domain::message::Body;
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::{AcceptedStatuses, Method, Queue};
@@ -155,6 +157,34 @@ fn long_body_arrives_whole() {
     let attempt = attempt_with(&pool(), queue(&receiver.url()), Body::Binary(body.clone()));
     assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
     assert!(receiver.requests()[0].ends_with(&body));
+}
+
+#[test]
+fn longest_headers_and_url_arrive_whole() {
+    let receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let name = |number: usize| format!("{number:x>MAX_NAME_BYTES$}");
+    let headers: serde_json::Map<_, _> = (0..8)
+        .map(|number| (name(number), "v".repeat(MAX_VALUE_BYTES).into()))
+        .collect();
+    let url = format!(
+        "{}?{}",
+        receiver.url(),
+        "q".repeat(MAX_URL_BYTES - receiver.url().len() - 1)
+    );
+    let headers = Headers::from_json(&headers.into()).expect("valid headers");
+    let attempt = attempt(Queue {
+        headers,
+        ..queue(&url)
+    });
+    assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
+    let request = String::from_utf8(receiver.requests().remove(0)).expect("text");
+    for number in 0..8 {
+        assert!(request.contains(&format!(
+            "\r\n{}: {}\r\n",
+            name(number),
+            "v".repeat(MAX_VALUE_BYTES)
+        )));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::receiver::Receiver;
-use super::{attempt_with, eventually, pool, queue};
+use super::{attempt_with, eventually, finished, job, pool, queue};
 use crate::domain::message::Body;
 use crate::domain::outcome::Outcome;
 
@@ -98,6 +98,32 @@ fn connection_reset_as_the_request_arrives_costs_no_attempt() {
         assert_eq!(second.outcome, Outcome::Accepted { status: 200 });
     }
     assert_eq!(connections.load(Ordering::SeqCst), 6);
+}
+
+#[test]
+fn second_try_does_not_meet_another_closed_connection() {
+    let requests = Arc::<AtomicUsize>::default();
+    let (receiver, connections) = counting(move |peer| {
+        peer.request();
+        let count = requests.fetch_add(1, Ordering::SeqCst) + 1;
+        // The first two wait for each other, so that there are two connections to be kept.
+        eventually("second request", || {
+            count > 2 || requests.load(Ordering::SeqCst) >= 2
+        });
+        peer.send(OK);
+        peer.request();
+    });
+    let pool = pool();
+    let queue = Arc::new(queue(&receiver.url()));
+    pool.submit(job(&queue, 1));
+    pool.submit(job(&queue, 2));
+    finished(&pool, 2);
+    pool.submit(job(&queue, 3));
+    assert_eq!(
+        finished(&pool, 1).remove(0).outcome,
+        Outcome::Accepted { status: 200 }
+    );
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
 }
 
 #[test]

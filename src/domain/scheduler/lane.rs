@@ -32,6 +32,8 @@ impl Cursor {
 pub struct Lane {
     pub queue: Arc<Queue>,
     pub in_flight: u32,
+    /// Bytes of what is in flight.
+    pub bytes: usize,
     pub cursor: Cursor,
     /// No row that is not read yet is due before this; [`Timestamp::MAX`] if none is known.
     pub next_due: Timestamp,
@@ -41,6 +43,8 @@ pub struct Lane {
     pub granted: u32,
     /// It stands in the row of turns.
     pub in_turn: bool,
+    /// It waits for others to give slots or bytes back.
+    pub squeezed: bool,
     /// It stands among the waiting, under this time.
     pub waits_until: Option<Timestamp>,
     /// The receiver asked to be left alone until then.
@@ -57,6 +61,8 @@ impl Lane {
         Lane {
             queue,
             in_flight: 0,
+            bytes: 0,
+            squeezed: false,
             cursor: Cursor::before(Timestamp::MIN),
             next_due: Timestamp::MAX,
             has_more: false,
@@ -98,6 +104,7 @@ impl Lane {
     pub fn wants_reading(&self) -> bool {
         self.queue.active
             && self.granted == 0
+            && !self.squeezed
             && self.in_flight < self.limit()
             && self.breaker.allowance(self.in_flight, Timestamp::MAX) > 0
             && (self.has_more || self.next_due < Timestamp::MAX)

@@ -4,6 +4,7 @@
 //! that is recorded takes the count back. Messages that are left with a count are the suspects of a
 //! further death. They are sent one at a time, so that only the culprit collects deaths.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Admission, Candidate, MessageId};
@@ -20,8 +21,8 @@ pub struct Probation {
     /// Start of a leader whose predecessor did not end in order.
     began: Option<Timestamp>,
     suspect: Option<MessageId>,
-    /// Suspects that were read while another was in flight.
-    deferred: Vec<(QueueId, Timestamp)>,
+    /// From when on queues are to be read again for suspects that were passed over.
+    deferred: BTreeMap<QueueId, Timestamp>,
 }
 
 impl Probation {
@@ -29,7 +30,7 @@ impl Probation {
         Probation {
             began,
             suspect: None,
-            deferred: Vec::new(),
+            deferred: BTreeMap::new(),
         }
     }
 
@@ -40,7 +41,8 @@ impl Probation {
         }
         if row.deaths > 0 {
             if self.suspect.is_some() {
-                self.deferred.push((queue_id, row.due_at));
+                let earliest = self.deferred.entry(queue_id).or_insert(row.due_at);
+                *earliest = row.due_at.min(*earliest);
                 return None;
             }
             self.suspect = Some(row.id);
@@ -57,9 +59,9 @@ impl Probation {
     }
 
     /// A message is no longer in flight. Returns the rows to come back to.
-    pub fn release(&mut self, id: MessageId) -> Vec<(QueueId, Timestamp)> {
+    pub fn release(&mut self, id: MessageId) -> BTreeMap<QueueId, Timestamp> {
         if self.suspect != Some(id) {
-            return Vec::new();
+            return BTreeMap::new();
         }
         self.suspect = None;
         std::mem::take(&mut self.deferred)

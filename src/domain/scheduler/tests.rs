@@ -48,6 +48,7 @@ fn row(id: MessageId, due_at: i64) -> Candidate {
         attempt: 0,
         attempts_before: 0,
         deaths: 0,
+        size: 1,
     }
 }
 
@@ -119,7 +120,7 @@ fn slots_are_shared_between_a_long_and_a_short_queue() {
         .iter()
         .map(|fetch| fetch.limit)
         .collect();
-    assert_eq!(limits, [5, 5]);
+    assert_eq!(limits, [5, 3]);
 }
 
 #[test]
@@ -234,4 +235,78 @@ fn suspects_are_sent_one_at_a_time_and_buried_after_three_deaths() {
     assert_eq!(fetch.after, Cursor::before(Timestamp(0)));
     let sent = scheduler.admit(&fetch, &rows[1..], false, None, Timestamp(1));
     assert_eq!(sent, [Admission::ClaimAndSend(2)]);
+}
+
+#[test]
+fn hanging_queues_always_leave_slots_for_another() {
+    let queues: Vec<_> = (1..=9).map(|id| queue(id, 1000, 3)).collect();
+    let mut scheduler = loaded(256, &queues);
+    let mut next_id = 0;
+    for hanging in 1..=8 {
+        scheduler.note_due(hanging, Timestamp(0));
+        for _ in 0..20 {
+            for fetch in scheduler.plan(Timestamp(1)) {
+                let rows: Vec<_> = (0..fetch.limit).map(|n| row(next_id + i64::from(n), 0)).collect();
+                next_id += rows.len() as i64;
+                scheduler.admit(&fetch, &rows, true, None, Timestamp(1));
+            }
+        }
+    }
+    assert!(scheduler.in_flight() < 256);
+    scheduler.note_due(9, Timestamp(1));
+    let ninth = scheduler
+        .plan(Timestamp(1))
+        .into_iter()
+        .find(|fetch| fetch.queue_id == 9);
+    assert!(ninth.is_some_and(|fetch| fetch.limit > 0));
+}
+
+#[test]
+fn large_bodies_are_bounded_by_bytes_and_go_on_after_a_release() {
+    let mut scheduler = loaded(256, &[queue(1, 256, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let rows: Vec<_> = (1..=64)
+        .map(|id| Candidate {
+            size: 1 << 20,
+            ..row(id, 0)
+        })
+        .collect();
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    let sent = scheduler.admit(&fetch, &rows, false, None, Timestamp(1)).len();
+    assert!((1..=16).contains(&sent), "{sent} MiB in flight");
+    assert_eq!(scheduler.next_wake(), None, "no spinning while bytes are used up");
+    scheduler.release(1, None);
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    let more = scheduler.admit(&fetch, &rows[sent..], false, None, Timestamp(1));
+    assert_eq!(more.len(), 1);
+}
+
+#[test]
+fn parked_message_gives_its_slot_back_and_is_passed_over() {
+    let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1));
+    scheduler.park(1);
+    assert_eq!(scheduler.in_flight(), 0);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    assert_eq!(
+        scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1)),
+        []
+    );
+}
+
+#[test]
+fn accepted_answer_counts_although_the_queue_is_gone() {
+    let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = scheduler.plan(Timestamp(1))[0];
+    scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1));
+    scheduler.drop_queue(1);
+    let accepted = Outcome::Accepted { status: 200 };
+    assert_eq!(
+        scheduler.verdict(1, &accepted, Timestamp(2), 0.0),
+        Verdict::Delivered
+    );
 }

@@ -16,16 +16,27 @@ fn send(scheduler: &mut Scheduler, ids: std::ops::Range<i64>, now: i64) -> usize
     let mut sent = 0;
     for fetch in scheduler.plan(Timestamp(now)) {
         let limit = rows.len().min(fetch.limit as usize);
-        sent += scheduler.admit(&fetch, &rows[..limit], true, None, Timestamp(now)).len();
+        sent += scheduler
+            .admit(&fetch, &rows[..limit], true, None, Timestamp(now))
+            .len();
     }
     sent
 }
 
-fn answer(scheduler: &mut Scheduler, id: i64, status: u16, retry_after: Option<u64>, now: i64) -> Option<Notice> {
+fn answer(
+    scheduler: &mut Scheduler,
+    id: i64,
+    status: u16,
+    retry_after: Option<u64>,
+    now: i64,
+) -> Option<Notice> {
     let outcome = if status < 300 {
         Outcome::Accepted { status }
     } else {
-        Outcome::Refused { status, retry_after: retry_after.map(Duration::from_secs) }
+        Outcome::Refused {
+            status,
+            retry_after: retry_after.map(Duration::from_secs),
+        }
     };
     let notice = scheduler.observe(id, &outcome, Timestamp(now), Timestamp(now));
     scheduler.release(id, None);
@@ -56,7 +67,7 @@ fn retry_after_holds_the_whole_queue_back() {
 
 #[test]
 fn overloaded_receiver_gets_fewer_at_once() {
-    let mut scheduler = loaded(100, &[with(|_| {})]);
+    let mut scheduler = loaded(400, &[with(|_| {})]);
     scheduler.note_due(1, Timestamp(0));
     assert_eq!(send(&mut scheduler, 1..200, SECOND), 64);
     answer(&mut scheduler, 1, 503, None, SECOND);
@@ -71,15 +82,24 @@ fn tripped_breaker_stops_the_queue_and_a_probe_brings_it_back() {
     let mut scheduler = loaded(100, &[with(|q| q.breaker = Some(BreakerPolicy::default()))]);
     scheduler.note_due(1, Timestamp(0));
     assert_eq!(send(&mut scheduler, 1..11, SECOND), 10);
-    let notices: Vec<_> = (1..11).filter_map(|id| answer(&mut scheduler, id, 500, None, SECOND)).collect();
+    let notices: Vec<_> = (1..11)
+        .filter_map(|id| answer(&mut scheduler, id, 500, None, SECOND))
+        .collect();
     let until = Timestamp(31 * SECOND);
     assert_eq!(notices, [Notice::Breaker(Change::Tripped { until })]);
     assert_eq!(send(&mut scheduler, 20..100, 30 * SECOND), 0);
     assert_eq!(scheduler.next_wake(), Some(until));
     assert_eq!(send(&mut scheduler, 20..100, 31 * SECOND), 1);
     assert_eq!(send(&mut scheduler, 21..100, 31 * SECOND), 0);
-    assert_eq!(answer(&mut scheduler, 20, 200, None, 32 * SECOND), Some(Notice::Breaker(Change::Recovered)));
-    assert_eq!(send(&mut scheduler, 21..100, 32 * SECOND), 1, "a slow start, not a herd");
+    assert_eq!(
+        answer(&mut scheduler, 20, 200, None, 32 * SECOND),
+        Some(Notice::Breaker(Change::Recovered))
+    );
+    assert_eq!(
+        send(&mut scheduler, 21..100, 32 * SECOND),
+        1,
+        "a slow start, not a herd"
+    );
 }
 
 #[test]

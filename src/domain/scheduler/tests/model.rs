@@ -150,7 +150,8 @@ impl World {
                 .iter()
                 .filter(|id| self.rows[id].queue_id == queue.id)
                 .count();
-            queue.active && used < queue.max_in_flight as usize
+            let free = slots - self.on_the_wire.len();
+            queue.active && used < queue.max_in_flight as usize && used < free
         };
         self.rows
             .values()

@@ -93,7 +93,7 @@ impl Simulation {
         }
         let outcome = if self.random.u32(0..3) == 0 {
             Outcome::Refused {
-                status: 503,
+                status: 500,
                 retry_after: None,
             }
         } else {

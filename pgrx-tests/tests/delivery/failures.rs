@@ -1,0 +1,268 @@
+//! Every way in which a receiver can fail an attempt, and that each is told apart.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use pg_hooks_tests::receiver::Then;
+use pg_hooks_tests::wait::never_within;
+use pg_hooks_tests::{Answer, Behaviour};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+
+use crate::site::{Attempt, Site, assert_within, ms};
+
+const ONCE: &str = ", max_attempts => 1";
+const ONE_SECOND: &str = ", max_attempts => 1, timeout => '1 s'";
+
+/// Sends a message to `url`, which fails it, and gives the only attempt.
+#[track_caller]
+fn fail(site: &mut Site, name: &str, url: &str, policy: &str) -> Attempt {
+    site.queue_to(url, name, policy);
+    let id = site.send(name, "x");
+    site.wait_for_state(id, "dead");
+    site.attempt(id)
+}
+
+#[test]
+fn refused_connection_is_a_connect_failure() {
+    let mut site = Site::settled();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let attempt = fail(&mut site, "q", &format!("http://{nobody}/"), ONCE);
+    assert_eq!(attempt.result(), (None, Some("connect")));
+    assert_eq!(attempt.response, None);
+    assert!(attempt.error.unwrap().to_lowercase().contains("refused"));
+}
+
+#[test]
+fn unknown_host_is_a_dns_failure() {
+    let mut site = Site::settled();
+    for scheme in ["http", "https"] {
+        let attempt = fail(
+            &mut site,
+            scheme,
+            &format!("{scheme}://name.invalid/hook"),
+            ONE_SECOND,
+        );
+        assert_eq!(attempt.result(), (None, Some("dns")), "{attempt:?}");
+        assert!(attempt.error.unwrap().contains("name.invalid"));
+    }
+}
+
+#[test]
+fn receiver_that_does_not_speak_tls_is_a_tls_failure() {
+    let mut site = Site::settled();
+    let url = site.receiver.url("/q").replace("http:", "https:");
+    let attempt = fail(&mut site, "q", &url, ONCE);
+    assert_eq!(attempt.result(), (None, Some("tls")), "{attempt:?}");
+    assert_eq!(site.arrived("q"), 0);
+}
+
+#[test]
+fn only_listed_statuses_are_accepted() {
+    let mut site = Site::settled();
+    let two = ", max_attempts => 1, accepted_statuses => array[200, 201]";
+    for (status, policy, accepted) in [
+        (204, two, false),
+        (201, two, true),
+        (204, ONCE, true),
+        (299, ONCE, true),
+        (300, ONCE, false),
+        (404, ", accepted_statuses => array[404]", true),
+    ] {
+        let name = format!("q{status}{accepted}");
+        site.receiver.on(&format!("/{name}"), Behaviour::status(status));
+        site.queue(&name, policy);
+        let id = site.send(&name, "x");
+        site.wait_for_state(id, if accepted { "delivered" } else { "dead" });
+        let status = i16::try_from(status).unwrap();
+        assert_eq!(
+            site.attempt(id).result(),
+            (Some(status), (!accepted).then_some("status")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn redirect_is_neither_followed_nor_accepted() {
+    let mut site = Site::settled();
+    let elsewhere = site.receiver.url("/elsewhere");
+    for status in [301, 302, 303, 307, 308] {
+        let name = format!("q{status}");
+        site.receiver
+            .on(&format!("/{name}"), Behaviour::redirect(status, &elsewhere));
+        let url = site.receiver.url(&format!("/{name}"));
+        let attempt = fail(&mut site, &name, &url, ONCE);
+        assert_eq!(attempt.result(), (i16::try_from(status).ok(), Some("status")));
+    }
+    site.receiver.on("/listed", Behaviour::redirect(302, &elsewhere));
+    site.queue("listed", ", accepted_statuses => array[302]");
+    let listed = site.send("listed", "x");
+    site.wait_for_state(listed, "delivered");
+    never_within("a redirect was followed", ms(100), || {
+        site.arrived("elsewhere") > 0
+    });
+}
+
+#[test]
+fn attempt_ends_at_the_timeout_of_its_queue() {
+    let mut site = Site::settled();
+    let mute = Unaccepted::new(100);
+    let deaf = Unaccepted::full();
+    site.receiver.on("/hang", Behaviour::Hang);
+    site.receiver
+        .on("/head", Behaviour::DripAll(ms(100), Answer::new(200)));
+    let urls = [
+        ("hang", site.receiver.url("/hang")),
+        ("head", site.receiver.url("/head")),
+        ("mute", format!("http://{}/", mute.address)),
+        ("handshake", format!("https://{}/", mute.address)),
+        ("deaf", format!("http://{}/", deaf.address)),
+    ];
+    // All at once, as each takes its second.
+    let mut ids = Vec::new();
+    for (name, url) in &urls {
+        site.queue_to(url, name, ONE_SECOND);
+        ids.push(site.send(name, "x"));
+    }
+    for ((name, _), id) in urls.iter().zip(ids) {
+        site.wait_for_state(id, "dead");
+        let attempt = site.attempt(id);
+        assert_eq!(attempt.result(), (None, Some("timeout")), "{name}: {attempt:?}");
+        assert_eq!(
+            attempt.error.as_deref(),
+            Some("timed out after 1000 ms"),
+            "{name}"
+        );
+        assert_within(name, attempt.took, ms(990)..=ms(1_500));
+    }
+}
+
+#[test]
+fn status_counts_although_the_body_does_not_end_in_time() {
+    let mut site = Site::settled();
+    let drip = |status| Behaviour::DripBody(ms(50), Answer::new(status).body(vec![b'x'; 1_000]));
+    site.receiver.on("/accepted", drip(200));
+    site.receiver.on("/refused", drip(500));
+    let ids = ["accepted", "refused"].map(|name| {
+        site.queue(name, ONE_SECOND);
+        site.send(name, "x")
+    });
+    let states = [
+        ("delivered", (Some(200), None)),
+        ("dead", (Some(500), Some("status"))),
+    ];
+    for (id, (state, result)) in ids.into_iter().zip(states) {
+        site.wait_for_state(id, state);
+        let attempt = site.attempt(id);
+        assert_eq!((attempt.result(), attempt.truncated), (result, true));
+        assert_within("the attempt", attempt.took, ms(0)..=ms(1_500));
+        assert!(
+            attempt
+                .response
+                .is_some_and(|response| response.starts_with(b"xxx"))
+        );
+    }
+}
+
+#[test]
+fn connection_that_breaks_before_an_answer_is_lost() {
+    let mut site = Site::settled();
+    for (name, behaviour) in [
+        ("reset", Behaviour::Reset),
+        ("close", Behaviour::Close),
+        ("garbage", Behaviour::garbage()),
+    ] {
+        site.receiver.on(&format!("/{name}"), behaviour);
+        let url = site.receiver.url(&format!("/{name}"));
+        let attempt = fail(&mut site, name, &url, ONCE);
+        assert_eq!(
+            attempt.result(),
+            (None, Some("connection_lost")),
+            "{name}: {attempt:?}"
+        );
+        assert_within(name, attempt.took, Duration::ZERO..=ms(1_000));
+        assert_eq!(site.arrived(name), 1, "{name}");
+    }
+}
+
+#[test]
+fn kept_connection_that_the_receiver_closed_costs_no_attempt() {
+    let mut site = Site::settled();
+    site.receiver.on("/q", Answer::new(200).then(Then::CloseSilently));
+    site.queue("q", ONCE);
+    for n in 1..=20 {
+        let id = site.send("q", &n.to_string());
+        site.wait_for_state(id, "delivered");
+        assert_eq!(site.attempt(id).result(), (Some(200), None));
+    }
+    assert_eq!(site.arrived("q"), 20);
+}
+
+#[test]
+fn request_that_meets_the_end_of_a_kept_connection_is_made_again_at_once() {
+    let mut site = Site::settled();
+    let accept = || Behaviour::status(200);
+    site.receiver.on(
+        "/q",
+        Behaviour::Script(vec![accept(), Behaviour::Close, accept()]),
+    );
+    site.queue("q", ONCE);
+    for arrived in [1, 3] {
+        let id = site.send("q", "x");
+        site.wait_for_state(id, "delivered");
+        assert_eq!(site.attempt(id).result(), (Some(200), None));
+        assert_eq!(site.arrived("q"), arrived);
+    }
+}
+
+#[test]
+fn connection_is_kept_for_the_next_message() {
+    let mut site = Site::settled();
+    site.queue("q", "");
+    for n in 1..=20 {
+        let id = site.send("q", &n.to_string());
+        site.wait_for_state(id, "delivered");
+    }
+    let connections = site
+        .arrivals("q", 20)
+        .iter()
+        .map(|request| request.connection)
+        .max();
+    assert!(
+        connections < Some(10),
+        "{connections:?} connections for 20 messages"
+    );
+}
+
+/// A listening socket whose owner accepts nobody.
+struct Unaccepted {
+    address: SocketAddr,
+    _socket: OwnedFd,
+    _guests: Vec<TcpStream>,
+}
+
+impl Unaccepted {
+    /// Connections come about, and nothing is ever said.
+    fn new(backlog: i32) -> Unaccepted {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&listener, &any).unwrap();
+        listen(&listener, backlog).unwrap();
+        let address = getsockname(&listener).unwrap().try_into().unwrap();
+        Unaccepted {
+            address,
+            _socket: listener,
+            _guests: Vec::new(),
+        }
+    }
+
+    /// No connection comes about either, as the backlog is full.
+    fn full() -> Unaccepted {
+        let mut full = Unaccepted::new(0);
+        while let Ok(guest) = TcpStream::connect_timeout(&full.address, ms(50)) {
+            full._guests.push(guest);
+        }
+        full
+    }
+}

@@ -1,0 +1,112 @@
+//! Messages for later: sent at their time, and free of charge until then.
+
+use std::time::SystemTime;
+
+use pg_hooks_tests::wait::never_within;
+use pg_hooks_tests::wait_until;
+
+use crate::site::{SOON, Site, arrived_at, assert_within, between, ms};
+
+#[test]
+fn future_time_is_echoed_exactly_and_nothing_is_sent_before() {
+    let mut site = Site::settled();
+    site.queue("q", "");
+    let delays = [600, 150, 450, 300, 751, 900, 1050];
+    let mut due = Vec::new();
+    for delay in delays {
+        let at: SystemTime = site.value(&format!("select clock_timestamp() + interval '{delay} ms'"));
+        let id: i64 = site.value_with(
+            "select hooks.send('q', $1::text, at => $2)",
+            &[&delay.to_string(), &at],
+        );
+        let status = site.row("select state, due_at from hooks.status($1)", &[&id]);
+        assert_eq!(
+            (status.get::<_, &str>(0), status.get::<_, SystemTime>(1)),
+            ("scheduled", at)
+        );
+        due.push((id, at));
+    }
+    let arrived = site.arrivals("q", delays.len());
+    let mut late = Vec::new();
+    for (id, at) in due {
+        let request = arrived
+            .iter()
+            .find(|request| request.message_id() == Some(id))
+            .unwrap();
+        assert!(
+            arrived_at(request) >= at,
+            "{id} came {:?} early",
+            between(arrived_at(request), at)
+        );
+        late.push(between(at, arrived_at(request)));
+        site.wait_for_state(id, "delivered");
+        let echoed: SystemTime = site.value_with("select due_at from hooks.status($1)", &[&id]);
+        assert_eq!(echoed, at);
+    }
+    // The machine may be busy with other tests now and then, but not most of the time.
+    late.sort();
+    assert_within("the median", late[late.len() / 2], ms(0)..=ms(50));
+}
+
+#[test]
+fn message_for_later_does_not_hold_back_those_that_are_due() {
+    let mut site = Site::settled();
+    site.queue("q", ", max_in_flight => 1");
+    for interval in ["100 years", "30 days", "700 ms"] {
+        site.run(&format!(
+            "select hooks.send('q', '{interval}', at => now() + interval '{interval}')"
+        ));
+    }
+    site.send("q", "now");
+    assert_eq!(site.arrival("q").text(), "now");
+    let arrived = site.arrivals("q", 2);
+    assert_eq!(arrived[1].text(), "700 ms");
+    site.send("q", "again");
+    assert_eq!(site.arrivals("q", 3)[2].text(), "again");
+    assert_eq!(
+        site.value::<i64>("select count(*) from hooks.message where due_at > now() + interval '29 days'"),
+        2
+    );
+}
+
+#[test]
+fn messages_for_30_days_and_100_years_ahead_cost_nothing_until_then() {
+    let mut site = Site::settled();
+    site.queue("q", "");
+    for interval in ["30 days", "100 years", "200000 years"] {
+        site.run(&format!(
+            "select hooks.send('q', 'x', at => now() + interval '{interval}')"
+        ));
+    }
+    let leader = site.leader();
+    let look = "select state, query_start, state_change, xact_start from pg_stat_activity where pid = $1";
+    let seen = |site: &mut Site| {
+        let row = site.row(look, &[&leader]);
+        let times: Vec<Option<SystemTime>> = (1..=3).map(|n| row.get(n)).collect();
+        (row.get::<_, Option<String>>(0), times, ticks(leader))
+    };
+    // The worker has noted the messages and does nothing any more.
+    let idle = wait_until("the worker to be idle", SOON, || {
+        let before = seen(&mut site);
+        std::thread::sleep(ms(200));
+        let after = seen(&mut site);
+        if before == after {
+            Ok(after)
+        } else {
+            Err(format!("{before:?}, {after:?}"))
+        }
+    });
+    assert_eq!(idle.0.as_deref(), Some("idle"));
+    never_within("the worker did something", ms(2_000), || seen(&mut site) != idle);
+    site.send("q", "now");
+    assert_eq!(site.arrival("q").text(), "now");
+}
+
+/// Time that a process has had of the processors, in ticks of 10 ms.
+fn ticks(pid: i32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let (user, system) = (fields[11], fields[12]);
+    user.parse::<u64>().unwrap() + system.parse::<u64>().unwrap()
+}

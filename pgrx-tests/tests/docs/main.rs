@@ -1,0 +1,6 @@
+//! What the documents say is so: their SQL runs as printed, and what they name exists.
+
+mod blocks;
+mod files;
+mod reference;
+mod tutorial;

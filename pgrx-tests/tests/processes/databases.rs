@@ -1,0 +1,126 @@
+//! CREATE EXTENSION in many databases.
+
+use std::time::Duration;
+
+use pg_hooks_tests::cluster::{Signal, signal};
+use pg_hooks_tests::wait::never_within;
+use pg_hooks_tests::{Cluster, Receiver, wait_until};
+
+use crate::rig::{Rig, SOON, database, deliver, leader, queue, wait_for_leader};
+use crate::vitals::{launcher, logged, workers};
+
+#[test]
+fn each_of_twenty_databases_gets_its_worker_at_commit_and_delivers() {
+    let rig = Rig::start();
+    let names: Vec<String> = (1..=20).map(|number| format!("d{number}")).collect();
+    for name in &names {
+        rig.cluster.create_database(name);
+    }
+    for name in &names {
+        let mut client = rig.cluster.connect(name);
+        let mut transaction = client.transaction().unwrap();
+        transaction.batch_execute("create extension pg_hooks").unwrap();
+        transaction.commit().unwrap();
+    }
+    for name in &names {
+        let mut client = rig.cluster.connect(name);
+        wait_for_leader(&mut client);
+        rig.queue(&mut client, name);
+        deliver(&rig.receiver, &mut client, name, "hello");
+    }
+    assert_eq!(workers(&mut rig.cluster.connect("postgres")).len(), 20);
+    assert_eq!(rig.receiver.count(), 20);
+}
+
+#[test]
+fn rolled_back_create_extension_leaves_no_worker() {
+    let cluster = Cluster::shared();
+    cluster.create_database("rolled_back");
+    let mut client = cluster.connect("rolled_back");
+    let mut transaction = client.transaction().unwrap();
+    transaction.batch_execute("create extension pg_hooks").unwrap();
+    transaction.rollback().unwrap();
+    // The launcher has looked around by the time it has served another database.
+    database(cluster);
+    wait_until("whoever looked into the database to leave", SOON, || {
+        cluster.worker_pids("rolled_back").is_empty()
+    });
+    never_within("a worker came", Duration::from_millis(500), || {
+        !cluster.worker_pids("rolled_back").is_empty()
+    });
+
+    client.batch_execute("create extension pg_hooks").unwrap();
+    wait_for_leader(&mut client);
+    let receiver = Receiver::start();
+    queue(&mut client, "q", &receiver.url("/q"));
+    deliver(&receiver, &mut client, "q", "hello");
+}
+
+#[test]
+fn new_launcher_finds_a_database_that_was_copied_from_a_template() {
+    let rig = Rig::start();
+    let mut postgres = rig.cluster.connect("postgres");
+    postgres
+        .batch_execute("create database model is_template true")
+        .unwrap();
+    rig.cluster
+        .connect("model")
+        .batch_execute("create extension pg_hooks")
+        .unwrap();
+    // A worker in the template would keep it from being copied.
+    postgres
+        .batch_execute("create database copy template model")
+        .unwrap();
+    let mut copy = rig.cluster.connect("copy");
+    let old = wait_until("the launcher", SOON, || launcher(&mut postgres));
+    assert!(signal(old, Signal::TERM));
+    wait_for_leader(&mut copy);
+    assert_eq!(
+        workers(&mut postgres).len(),
+        1,
+        "one in the copy, none in the template"
+    );
+}
+
+/// PostgreSQL marks a database so when DROP DATABASE was interrupted. Nobody can connect to it.
+#[test]
+fn database_that_cannot_be_connected_to_is_left_alone() {
+    let rig = Rig::start();
+    let mut postgres = rig.cluster.connect("postgres");
+    postgres.batch_execute("create database half_dropped").unwrap();
+    postgres
+        .batch_execute("update pg_database set datconnlimit = -2 where datname = 'half_dropped'")
+        .unwrap();
+    let (_, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    deliver(&rig.receiver, &mut client, "q", "hello");
+    never_within(
+        "workers are started again and again",
+        Duration::from_secs(2),
+        || logged(&rig.cluster, "half_dropped") > 3,
+    );
+    assert!(leader(&mut client).is_some());
+}
+
+#[test]
+fn lack_of_room_for_workers_is_logged_once_and_mended_by_an_end() {
+    // The launcher, PostgreSQL's launcher of logical replication, and one worker.
+    let rig = Rig::start_with(Cluster::builder().setting("max_worker_processes", "3"));
+    let (served, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    let other = rig.cluster.create_hooks_database();
+    let mut waiting = rig.cluster.connect(&other);
+    let refused = || logged(&rig.cluster, "max_worker_processes is used up");
+    wait_until("a line in the log", SOON, || refused() > 0);
+    never_within("it is logged again", Duration::from_millis(2500), || {
+        refused() > 1
+    });
+    deliver(&rig.receiver, &mut client, "q", "hello");
+    assert!(leader(&mut waiting).is_none());
+    drop(client);
+    rig.cluster
+        .connect("postgres")
+        .batch_execute(&format!("drop database {served} with (force)"))
+        .unwrap();
+    wait_for_leader(&mut waiting);
+}

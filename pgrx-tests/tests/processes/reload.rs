@@ -1,0 +1,152 @@
+//! Settings that are changed while the server runs.
+
+use std::time::Duration;
+
+use pg_hooks_tests::cluster::{Signal, signal};
+use pg_hooks_tests::{Answer, Behaviour, Cluster, wait_until};
+
+use crate::rig::{
+    Rig, SOON, deliver, send, send_many, value, wait_for_delivered, wait_for_follower, wait_for_leader,
+    wait_for_successor,
+};
+
+#[test]
+fn max_in_flight_takes_effect_at_reload() {
+    let rig = Rig::start_with(Cluster::builder().setting("hooks.max_in_flight", "4"));
+    let (_, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    rig.hang("q");
+    send_many(&mut client, "q", 20);
+    rig.receiver.wait_for("/q", 4, SOON);
+    assert_eq!(rig.receiver.peak_in_flight("/q"), 4);
+    rig.cluster.reload(&[("hooks.max_in_flight", "12")]);
+    rig.receiver.wait_for("/q", 12, Duration::from_secs(2));
+    assert_eq!(rig.receiver.peak_in_flight("/q"), 12);
+    rig.cluster.reload(&[("hooks.max_in_flight", "2")]);
+    rig.receiver.release("/q");
+    rig.receiver.wait_for("/q", 14, SOON);
+    rig.receiver.release("/q");
+    rig.receiver.wait_for("/q", 16, SOON);
+    assert_eq!(rig.receiver.count(), 16, "two at a time");
+}
+
+#[test]
+fn allowed_networks_take_effect_at_reload() {
+    let rig = Rig::start();
+    let (_, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    deliver(&rig.receiver, &mut client, "q", "allowed");
+    wait_for_delivered(&mut client, 1);
+    rig.cluster.reload(&[("hooks.allowed_networks", "")]);
+    send(&mut client, "q", "blocked for a while");
+    wait_until("an attempt that is blocked", SOON, || {
+        value::<bool>(
+            &mut client,
+            "select exists (select from hooks.attempt where error_class = 'blocked')",
+        )
+    });
+    assert_eq!(rig.receiver.count(), 1);
+    rig.cluster.reload(&[("hooks.allowed_networks", "127.0.0.0/8")]);
+    wait_for_delivered(&mut client, 2);
+    assert_eq!(rig.receiver.count(), 2);
+}
+
+#[test]
+fn response_capture_takes_effect_at_reload() {
+    let rig = Rig::start();
+    let (_, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    rig.receiver.on("/q", Answer::new(200).text("0123456789"));
+    let captured = "select convert_from(response, 'UTF8') || truncated from hooks.attempt order by message_id desc limit 1";
+    deliver(&rig.receiver, &mut client, "q", "hello");
+    wait_for_delivered(&mut client, 1);
+    assert_eq!(value::<String>(&mut client, captured), "0123456789false");
+    rig.cluster.reload(&[("hooks.response_capture", "5")]);
+    wait_until("a shorter capture", Duration::from_secs(5), || {
+        let delivered: i64 = value(&mut client, "select count(*) from hooks.message_log");
+        send(&mut client, "q", "hello");
+        wait_for_delivered(&mut client, delivered + 1);
+        value::<String>(&mut client, captured) == "01234true"
+    });
+}
+
+#[test]
+fn further_worker_follows_when_workers_is_raised() {
+    let rig = Rig::start();
+    let (_, mut client) = rig.database();
+    let leading = wait_for_leader(&mut client);
+    rig.cluster.reload(&[("hooks.workers", "2")]);
+    wait_for_follower(&mut client);
+    assert_eq!(wait_for_leader(&mut client), leading);
+}
+
+#[test]
+fn setting_that_is_not_valid_is_refused_and_the_old_one_stays() {
+    let rig = Rig::start();
+    let (_, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    rig.cluster.reload(&[("hooks.max_in_flight", "many")]);
+    deliver(&rig.receiver, &mut client, "q", "hello");
+    rig.cluster.reload(&[("hooks.max_in_flight", "8")]);
+    deliver(&rig.receiver, &mut client, "q", "hello again");
+}
+
+#[test]
+fn follower_leads_with_the_settings_of_today() {
+    let settings = [("hooks.workers", "2"), ("hooks.max_in_flight", "4")];
+    let builder = settings
+        .iter()
+        .fold(Cluster::builder(), |builder, (name, value)| {
+            builder.setting(name, value)
+        });
+    let rig = Rig::start_with(builder);
+    let (_, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    wait_for_follower(&mut client);
+    rig.cluster.reload(&[("hooks.max_in_flight", "12")]);
+    let leading = wait_for_leader(&mut client);
+    assert!(signal(leading, Signal::TERM));
+    wait_for_successor(&mut client, leading);
+    rig.hang("q");
+    send_many(&mut client, "q", 20);
+    rig.receiver.wait_for("/q", 12, SOON);
+    assert_eq!(rig.receiver.peak_in_flight("/q"), 12);
+}
+
+#[test]
+fn settings_of_the_database_and_the_role_do_not_reach_the_worker() {
+    let rig = Rig::start();
+    let (name, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    let settings = [
+        "default_transaction_read_only = on",
+        "default_transaction_isolation = 'serializable'",
+        "statement_timeout = '1ms'",
+        "lock_timeout = '1ms'",
+        "idle_in_transaction_session_timeout = '1ms'",
+        "search_path = nowhere",
+        "enable_indexscan = off",
+        "bytea_output = 'escape'",
+        "datestyle = 'SQL, DMY'",
+        "intervalstyle = 'sql_standard'",
+        "timezone = 'Asia/Kathmandu'",
+    ];
+    for setting in settings {
+        client
+            .batch_execute(&format!(
+                "alter database {name} set {setting}; alter role postgres in database {name} set {setting}"
+            ))
+            .unwrap();
+    }
+    let leading = wait_for_leader(&mut client);
+    assert!(signal(leading, Signal::TERM));
+    wait_for_successor(&mut client, leading);
+    // This session is older than the settings.
+    rig.receiver.on("/q", Behaviour::failing(2, 503));
+    let id = send(&mut client, "q", "hello");
+    wait_for_delivered(&mut client, 1);
+    assert_eq!(rig.receiver.count(), 3);
+    let status = "select state || ' ' || attempts from hooks.status($1)";
+    let status: String = client.query_one(status, &[&id]).unwrap().get(0);
+    assert_eq!(status, "delivered 3");
+}

@@ -1,0 +1,131 @@
+//! Servers on which nothing is sent: without preload, under binary upgrade, standbys.
+
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use pg_hooks_tests::cluster::{Signal, StopMode, signal};
+use pg_hooks_tests::wait::never_within;
+use pg_hooks_tests::{Cluster, Receiver, command, wait_until};
+
+use crate::rig::{Rig, SOON, queue, send, value, wait_for_delivered, wait_for_leader};
+use crate::vitals::{launcher, workers};
+
+#[test]
+fn server_without_preload_stores_messages_and_starts_no_worker() {
+    let cluster = Cluster::builder().without_preload().start();
+    let receiver = Receiver::start();
+    let name = cluster.create_hooks_database();
+    let mut client = cluster.connect(&name);
+    // The settings are not defined before the library is loaded, and then from the file.
+    queue(&mut client, "q", &receiver.url("/q"));
+    send(&mut client, "q", "stored");
+    never_within("something was sent or started", Duration::from_secs(1), || {
+        receiver.count() > 0 || launcher(&mut client).is_some() || !workers(&mut client).is_empty()
+    });
+    assert_eq!(value::<i64>(&mut client, "select count(*) from hooks.message"), 1);
+    assert_eq!(value::<i64>(&mut client, "select count(*) from hooks.worker"), 0);
+    drop(client);
+
+    cluster.reload(&[("shared_preload_libraries", "pg_hooks")]);
+    cluster.restart();
+    receiver.wait_for("/q", 1, SOON);
+}
+
+#[test]
+fn server_in_binary_upgrade_mode_starts_nothing() {
+    let rig = Rig::start();
+    let (name, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    drop(client);
+    rig.cluster.stop(StopMode::Fast);
+    let mut upgrading = start_for_binary_upgrade(&rig.cluster);
+    let mut client = rig.reconnect(&name);
+    never_within("a process was started", Duration::from_secs(1), || {
+        launcher(&mut client).is_some() || !workers(&mut client).is_empty()
+    });
+    drop(client);
+    signal(i32::try_from(upgrading.id()).unwrap(), Signal::INT);
+    wait_until("the server to stop", SOON, || upgrading.try_wait().unwrap());
+    rig.cluster.start().unwrap();
+    wait_for_leader(&mut rig.cluster.connect(&name));
+}
+
+/// As pg_upgrade starts a server.
+fn start_for_binary_upgrade(cluster: &Cluster) -> Child {
+    let owner = std::fs::metadata(cluster.data()).unwrap();
+    let mut postgres = Command::new(cluster.tree().program("postgres"));
+    postgres
+        .arg("-b")
+        .arg("-D")
+        .arg(cluster.data())
+        .current_dir(cluster.data());
+    postgres
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if rustix::process::geteuid().is_root() {
+        postgres.uid(owner.uid()).gid(owner.gid());
+    }
+    postgres.spawn().unwrap()
+}
+
+#[test]
+fn standby_sends_nothing_until_it_is_promoted() {
+    let primary = Rig::start();
+    let (name, mut client) = primary.database();
+    primary.queue(&mut client, "q");
+    primary.hang("q");
+    send(&mut client, "q", "hangs on the primary");
+    primary.receiver.wait_for("/q", 1, SOON);
+
+    let standby = Cluster::builder().start();
+    standby.stop(StopMode::Fast);
+    copy_as_standby(&primary.cluster, &standby);
+    standby.start().unwrap();
+    let mut reader = standby.connect(&name);
+    let later = send(&mut client, "q", "replicated");
+    wait_until("the message to be replicated", SOON, || {
+        let seen = reader.query_one(
+            "select exists (select from hooks.message where id = $1)",
+            &[&later],
+        );
+        seen.unwrap().get::<_, bool>(0)
+    });
+    primary.receiver.wait_for("/q", 2, SOON);
+    never_within("the standby sent something", Duration::from_secs(1), || {
+        launcher(&mut reader).is_some() || !workers(&mut reader).is_empty() || primary.receiver.count() > 2
+    });
+
+    drop(client);
+    primary.cluster.stop(StopMode::Immediate);
+    primary.receiver.on("/q", pg_hooks_tests::Behaviour::status(200));
+    reader.batch_execute("select pg_promote()").unwrap();
+    primary.receiver.wait_for("/q", 4, Duration::from_secs(10));
+    wait_for_delivered(&mut reader, 2);
+}
+
+/// Makes `standby`, which is stopped, a standby of `primary`.
+fn copy_as_standby(primary: &Cluster, standby: &Cluster) {
+    let data = standby.data();
+    std::fs::remove_dir_all(&data).unwrap();
+    let mut backup = Command::new(primary.tree().program("pg_basebackup"));
+    backup
+        .arg("-D")
+        .arg(&data)
+        .args(["-R", "-c", "fast", "-X", "stream", "-U", "postgres"]);
+    backup
+        .arg("-h")
+        .arg(primary.socket_folder())
+        .args(["-p", &primary.port().to_string()]);
+    command::output(&mut backup).unwrap();
+    give_to_the_owner_of(standby.socket_folder(), &data);
+}
+
+fn give_to_the_owner_of(folder: &Path, data: &Path) {
+    let mut chown = Command::new("chown");
+    chown.arg("-R").arg("--reference").arg(folder).arg(data);
+    command::output(&mut chown).unwrap();
+}
