@@ -158,7 +158,7 @@ impl Lane {
     }
 
     /// How many may be on the wire at once.
-    fn limit(&self) -> u32 {
+    pub fn limit(&self) -> u32 {
         self.throttle.limit(self.queue.max_in_flight)
     }
 

@@ -140,7 +140,7 @@ impl World {
     }
 
     /// When the first row that is not on the wire is due, among queues that could send it now.
-    pub fn earliest_sendable(&self, slots: usize) -> Option<Timestamp> {
+    pub fn earliest_sendable(&self, slots: usize, limit: impl Fn(QueueId) -> u32) -> Option<Timestamp> {
         if self.on_the_wire.len() >= slots {
             return None;
         }
@@ -151,7 +151,7 @@ impl World {
                 .filter(|id| self.rows[id].queue_id == queue.id)
                 .count();
             let free = slots - self.on_the_wire.len();
-            queue.active && used < queue.max_in_flight as usize && used < free
+            queue.active && used < limit(queue.id) as usize && used < free
         };
         self.rows
             .values()
