@@ -91,6 +91,16 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
                 session::flush_statistics();
             }
         }
+        // Waiting for a lock resets the latch, and so may have swallowed a call that came meanwhile.
+        let called = database.notes.has_news()
+            || database.prepared.load(Ordering::Relaxed)
+            || session::terminating()
+            || session::reload_pending();
+        let sleep = if called && session::now() >= leader.follow_at {
+            Duration::ZERO
+        } else {
+            sleep
+        };
         // While results linger, more of them are no reason to wake.
         waits.wait(sleep, leader.unrecorded.is_empty());
         session::check_interrupts();

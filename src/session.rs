@@ -339,6 +339,12 @@ pub fn check_interrupts() {
     }
 }
 
+/// Whether a reload was asked for.
+pub fn reload_pending() -> bool {
+    // SAFETY: reads a flag of this process that a signal handler sets.
+    unsafe { pg_sys::ConfigReloadPending != 0 }
+}
+
 /// Reads the configuration anew if a reload was asked for. Returns whether it was.
 pub fn reload_settings() -> bool {
     // SAFETY: between transactions, as PostgreSQL's own workers do it.

@@ -143,7 +143,6 @@ statement!(
 pub fn read_contents(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<HashMap<i64, Content>, Failure> {
     CONTENTS
         .with(|statement| statement.read(client, &[ids.into()]))?
-        .into_iter()
         .map(|row| Ok((column(&row, 1)?, read_content(&row, 2)?)))
         .collect()
 }
@@ -207,7 +206,6 @@ statement!(
 pub fn earliest_due(client: &mut SpiClient<'_>) -> Result<Vec<(QueueId, Timestamp)>, Failure> {
     EARLIEST
         .with(|statement| statement.read(client, &[]))?
-        .into_iter()
         .map(|row| Ok((column(&row, 1)?, from_postgres(column(&row, 2)?))))
         .collect()
 }
@@ -216,7 +214,6 @@ pub fn earliest_due(client: &mut SpiClient<'_>) -> Result<Vec<(QueueId, Timestam
 pub fn orphaned_queues(client: &mut SpiClient<'_>) -> Result<Vec<QueueId>, Failure> {
     ORPHANED
         .with(|statement| statement.read(client, &[]))?
-        .into_iter()
         .map(|row| column(&row, 1))
         .collect()
 }
@@ -267,7 +264,6 @@ statement!(
 pub fn locked(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<HashSet<i64>, Failure> {
     LOCKED
         .with(|statement| statement.run(client, &[ids.into()]))?
-        .into_iter()
         .map(|row| column(&row, 1))
         .collect()
 }

@@ -97,6 +97,13 @@ impl Ring {
         Some(note)
     }
 
+    /// Whether there is something to read.
+    pub fn has_news(&self) -> bool {
+        let head = self.head.load(Ordering::Relaxed);
+        let oldest = &self.entries[head % ENTRIES];
+        oldest.turn.load(Ordering::Acquire) == head + 1 || self.overflowed.load(Ordering::Relaxed)
+    }
+
     /// Whether notes were dropped since the last call.
     pub fn take_overflow(&self) -> bool {
         self.overflowed.load(Ordering::Relaxed) && self.overflowed.swap(false, Ordering::AcqRel)

@@ -1,6 +1,6 @@
 //! How many messages are on the wire at once, and that those who hang are nobody else's trouble.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pg_hooks_tests::wait::never_within;
 use pg_hooks_tests::{Answer, Behaviour};
@@ -8,7 +8,7 @@ use pg_hooks_tests::{Answer, Behaviour};
 use crate::site::{Site, assert_within, ms};
 
 /// For twenty messages, one after the other, while other receivers hang.
-const PROMPT: std::time::Duration = ms(2_000);
+const PROMPT: Duration = ms(2_000);
 
 /// Delivers twenty messages of queue `name`, one after the other, and asserts that none had to wait long.
 #[track_caller]

@@ -91,6 +91,7 @@ fn fewer_attempts_hold_for_messages_that_are_under_way() {
     site.wait_for_attempts(id, 2);
     site.run("select hooks.alter_queue('q', max_attempts => 1)");
     site.wait_for_state(id, "dead");
+    assert!(site.attempts(id).len() < 10);
 }
 
 #[test]

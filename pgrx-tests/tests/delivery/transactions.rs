@@ -1,6 +1,7 @@
 //! What commits is sent, and nothing else is.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use pg_hooks_tests::wait::never_within;
 use pg_hooks_tests::wait_until;
@@ -146,7 +147,7 @@ fn prepared_message_is_sent_soon_after_commit_prepared_and_never_after_rollback_
     let mut other = site.connect();
     run(&mut other, &format!("rollback prepared '{dropped}'"));
     run(&mut other, &format!("commit prepared '{kept}'"));
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     assert_eq!(site.arrival("q").text(), "kept");
     assert!(begun.elapsed() < ms(5_000), "{:?}", begun.elapsed());
     assert_sends(&mut site, "select", &["kept"]);

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::thread;
+use std::time::{Duration, Instant};
+
+use pg_hooks_tests::cluster::{Signal, signal};
 
 use crate::site::{Site, assert_within, ms, run};
 
 /// Far less than the time between two rescans: only a wake can be so soon.
-const WOKEN: std::time::Duration = ms(5_000);
+const WOKEN: Duration = ms(5_000);
 
 /// Runs a script that makes `count` messages of queue `q` due, and asserts that they arrive because of it.
 #[track_caller]
 fn assert_wakes(site: &mut Site, count: usize, script: &str) {
     let before = site.arrived("q");
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     site.run(script);
     site.arrivals("q", before + count);
     assert_within(script, begun.elapsed(), ms(0)..=WOKEN);
@@ -144,14 +147,20 @@ fn more_commits_than_the_worker_can_note_at_once_are_not_lost() {
     let mut site = Site::settled();
     let url = site.receiver.url("/q");
     let queues = 700;
-    let create =
-        format!("select hooks.create_queue('q' || n, '{url}') from generate_series(1, {queues}) as n");
-    site.run(&create);
-    // One transaction for each message, in one round trip: far more than the worker follows one by one.
-    let script: String = (1..=queues)
+    site.run(&format!(
+        "select hooks.create_queue('q' || n, '{url}') from generate_series(1, {queues}) as n"
+    ));
+    let leader = site.leader();
+    assert!(signal(leader, Signal::STOP));
+    let send: String = (1..=queues)
         .map(|n| format!("select hooks.send('q{n}', 'x'); commit;"))
         .collect();
-    assert_wakes(&mut site, queues, &script);
+    let sent = site.client.batch_execute(&send);
+    assert!(signal(leader, Signal::CONT));
+    sent.unwrap();
+    let begun = Instant::now();
+    site.arrivals("q", queues);
+    assert_within("all", begun.elapsed(), ms(0)..=WOKEN);
 }
 
 #[test]

@@ -101,7 +101,8 @@ fn idle_worker_runs_no_transaction_and_takes_no_time() {
 
 #[test]
 fn worker_stays_small_and_leaks_no_file() {
-    let rig = Rig::start();
+    // One queue alone gets half of the slots.
+    let rig = Rig::start_with(Cluster::builder().setting("hooks.max_in_flight", "512"));
     let (_, mut client) = rig.database();
     let create = "select hooks.create_queue('q', $1, max_in_flight => 256)";
     client.execute(create, &[&rig.receiver.url("/q")]).unwrap();
@@ -109,7 +110,8 @@ fn worker_stays_small_and_leaks_no_file() {
     let fresh = (resident_memory_kb(leading), private_memory_kb(leading));
     rig.hang("q");
     send_many(&mut client, "q", 256);
-    rig.receiver.wait_for("/q", 256, SOON);
+    rig.receiver.wait_for("/q", 256, Duration::from_secs(10));
+    assert_eq!(rig.receiver.peak_in_flight("/q"), 256);
     rig.receiver.on("/q", Behaviour::status(200));
     rig.receiver.release("/q");
     wait_for_delivered(&mut client, 256);
