@@ -82,3 +82,41 @@ fn queue_of_a_latin1_database_may_have_a_name_that_is_not_ascii() {
     site.run("select hooks.pause('Bücher'); select hooks.resume('Bücher')");
     assert_eq!(site.arrival("books").text(), "première");
 }
+
+#[test]
+fn replicated_rows_that_cannot_be_utf8_stop_no_other_queue() {
+    let mut site = Site::encoded("SQL_ASCII");
+    site.queue("bad", "");
+    site.queue("well", "");
+    site.run(
+        "begin;
+         set local session_replication_role = replica;
+         insert into hooks.message (queue_id, headers, body)
+           select id, E'{\"a\": \"caf\\351\"}', 'x' from hooks.queue where name = 'bad';
+         commit",
+    );
+    site.run("select hooks.send('bad', 'after'), hooks.send('well', 'x')");
+    site.arrival("well");
+    site.arrival("bad");
+    assert_eq!(site.dead_letters(1), ["unreadable"]);
+}
+
+#[test]
+fn replicated_queue_that_cannot_be_utf8_stops_no_other() {
+    let mut site = Site::encoded("SQL_ASCII");
+    site.queue("bad", "");
+    site.queue("well", "");
+    site.run(
+        "begin;
+         set local session_replication_role = replica;
+         update hooks.queue set url = E'http://127.0.0.1/caf\\351' where name = 'bad';
+         commit;
+         select hooks.pause('bad'); select hooks.resume('bad')",
+    );
+    site.send("well", "x");
+    site.arrival("well");
+    let leader = site.leader();
+    site.run(&format!("select pg_terminate_backend({leader})"));
+    site.send("well", "y");
+    site.arrivals("well", 2);
+}

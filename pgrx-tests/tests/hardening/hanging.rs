@@ -1,29 +1,54 @@
-//! Receivers that hang leave slots to others.
+//! Receivers that hang leave slots and memory to others.
 
-use pg_hooks_tests::{Behaviour, wait_until};
+use pg_hooks_tests::{Behaviour, wait};
 
-use crate::site::{SOON, Site};
+use crate::site::{AT_ONCE, Site};
+
+/// Fills so many queues, whose receivers hang, with messages of this body, one queue after the other.
+fn hang(site: &mut Site, queues: usize, messages: usize, body: &str) {
+    let mut hung = 0;
+    for n in 1..=queues {
+        let name = format!("hung{n}");
+        site.receiver.on(&format!("/{name}"), Behaviour::Hang);
+        site.queue(&name, ", timeout => '300 s'");
+        site.run(&format!(
+            "select hooks.send('{name}', {body}) from generate_series(1, {messages}) as n"
+        ));
+        // One after the other, so that each takes all it can.
+        let _ = wait::try_wait(AT_ONCE / 4, || site.arrived(&name) == messages.min(64));
+        hung += site.arrived(&name);
+    }
+    println!("{hung} messages of {queues} queues hang");
+}
+
+#[track_caller]
+fn assert_another_goes_on(site: &mut Site) {
+    site.queue("well", "");
+    let mut client = site.connect();
+    for _ in 0..10 {
+        site.assert_prompt(&mut client, "well");
+    }
+}
 
 #[test]
 fn four_queues_that_hang_with_all_their_slots_leave_some_to_a_fifth() {
     let mut site = Site::new();
-    for queue in ["a", "b", "c", "d"] {
-        site.receiver.on(&format!("/{queue}"), Behaviour::Hang);
-        site.queue(queue, ", timeout => '300 s'");
-    }
-    site.queue("fifth", "");
-    site.run(
-        "select hooks.send(q, n::text)
-         from unnest(array['a', 'b', 'c', 'd']) as q, generate_series(1, 100) as n",
-    );
-    wait_until("the four to hold what they may", SOON, || {
-        let count = site.receiver.count();
-        if count >= 200 { Ok(()) } else { Err(count) }
-    });
-    let mut client = site.connect();
-    for _ in 0..10 {
-        site.assert_prompt(&mut client, "fifth");
-    }
+    hang(&mut site, 4, 100, "n::text");
+    assert_another_goes_on(&mut site);
     let in_flight: i32 = site.value("select in_flight from hooks.worker where leader");
     assert!(in_flight < 256, "{in_flight} of 256 slots are taken");
+}
+
+#[test]
+fn twelve_queues_that_hang_with_all_their_slots_leave_some_to_another() {
+    let mut site = Site::new();
+    hang(&mut site, 12, 100, "n::text");
+    assert_another_goes_on(&mut site);
+}
+
+#[test]
+fn twenty_queues_that_hang_with_large_messages_leave_room_to_another() {
+    let mut site = Site::new();
+    hang(&mut site, 20, 2, "repeat('x', 1048576)");
+    assert_another_goes_on(&mut site);
 }

@@ -88,3 +88,27 @@ fn lock_of_all_queues_does_not_stop_messages_of_known_ones() {
     site.send("later", "after");
     site.arrivals("later", 2);
 }
+
+#[test]
+fn dying_message_does_not_hold_back_the_results_of_others_while_the_queues_are_locked() {
+    let mut site = Site::new();
+    site.receiver.on("/bad", Behaviour::Hang);
+    site.queue("bad", ", max_attempts => 1, timeout => '1 s'");
+    site.queue("q", ", max_in_flight => 1");
+    let mut warm = site.connect();
+    send(&mut warm, "q", "makes this session know the queue");
+    site.wait_for_delivered(1);
+    site.send("bad", "x");
+    site.arrival("bad");
+    let mut locker = site.connect();
+    run(
+        &mut locker,
+        "begin; lock table hooks.queue in access exclusive mode",
+    );
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        site.assert_prompt(&mut warm, "q");
+    }
+    run(&mut locker, "commit");
+    assert_eq!(site.dead_letters(1), ["timeout"]);
+}

@@ -214,7 +214,6 @@ impl Drop for Site<'_> {
 #[derive(Debug)]
 pub struct Refusal {
     pub code: String,
-    pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
 }
@@ -230,7 +229,6 @@ impl Refusal {
         };
         Refusal {
             code: error.code().code().to_owned(),
-            message: error.message().to_owned(),
             detail: error.detail().map(str::to_owned),
             hint: error.hint().map(str::to_owned),
         }

@@ -10,7 +10,7 @@ use postgres::Client;
 
 use crate::burst::{self, Fate, Ledger, StopAtEnd};
 use crate::rig::{Rig, SOON, value, wait_for_follower, wait_for_leader};
-use crate::vitals::launcher;
+use crate::vitals::{launcher, logged};
 
 const WRITERS: usize = 3;
 /// The default of `hooks.max_in_flight`.
@@ -35,6 +35,9 @@ fn kill_during_a_burst(workers: &str, choose: impl Fn(&mut Client) -> i32) {
         assert!(signal(victim, Signal::KILL));
         wait_until("the server to end all sessions", SOON, || {
             client.batch_execute("select 1").is_err()
+        });
+        wait_until("the last old process to end", SOON, || {
+            logged(&rig.cluster, "all server processes terminated") > 0
         });
         let before = rig.receiver.count();
         let more = rig.receiver.wait_for("/q", before + 300, Duration::from_secs(20));
