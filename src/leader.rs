@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::spi::SpiClient;
 
 use crate::deliver::{Pool, Settings};
 use crate::domain::address::AddressRules;
@@ -30,7 +29,7 @@ use crate::wait::WaitSet;
 use crate::{guc, wake};
 
 /// How long an orderly end waits for attempts that are on the wire.
-const LAST_ATTEMPTS: Duration = Duration::from_secs(2);
+const LAST_ATTEMPTS: Duration = Duration::from_secs(1);
 /// How long a result may wait for others to be recorded with it, while more are on the way. A
 /// transaction costs as much as recording thirty results.
 const LINGER: Duration = Duration::from_millis(1);
@@ -240,7 +239,7 @@ impl Leader {
     fn transaction<T>(
         &self,
         activity: &CStr,
-        work: impl FnOnce(&mut SpiClient<'_>) -> Result<T, Failure>,
+        work: impl FnOnce(&mut session::Client<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         session::transaction(activity, |client| {
             let value = work(client)?;

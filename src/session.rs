@@ -42,6 +42,9 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"max_parallel_workers_per_gather", c"0"),
 ];
 
+/// What statements run through within a transaction.
+pub type Client<'conn> = SpiClient<'conn>;
+
 /// Why a transaction of the worker was rolled back.
 #[derive(Debug)]
 pub struct Failure {

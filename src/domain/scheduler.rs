@@ -159,6 +159,7 @@ impl Scheduler {
     /// Changes the number of slots; what is in flight stays so.
     pub fn set_slots(&mut self, slots: usize) {
         self.slots = slots;
+        self.ease();
     }
 
     /// Takes over the policy of a queue, new or changed.

@@ -1,13 +1,12 @@
 //! Showing in the tables what happens to a queue as a whole: breakers, and queues switched off.
 
 use pgrx::prelude::*;
-use pgrx::spi::SpiClient;
 
 use super::Leader;
 use crate::domain::breaker::Change;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::Notice;
-use crate::session::Failure;
+use crate::session::{self, Failure};
 use crate::store;
 
 impl Leader {
@@ -44,7 +43,10 @@ impl Leader {
         self.load_changed(vec![queue_id])
     }
 
-    fn show_state(&self, work: impl FnOnce(&mut SpiClient<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+    fn show_state(
+        &self,
+        work: impl FnOnce(&mut session::Client<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         self.transaction(c"pg_hooks: noting the state of a queue", work)
     }
 }

@@ -12,8 +12,8 @@ pub use installation::{begin_leading, end_leading, extension_oid, prepared_trans
 pub use message::{
     Content, Fetched, Row, claim, earliest_due, fetch, forgive, locked, orphaned_queues, read_contents,
 };
-pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, note_open_breaker};
 pub use queue::{QueueRow, load_all_queues, load_queues, queues_version};
+pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, note_open_breaker};
 pub use record::{Record, record};
 
 use pgrx::datum::DatumWithOid;

@@ -127,13 +127,21 @@ fn backoff(row: &SpiHeapTupleData<'_>) -> Result<Backoff, Failure> {
 }
 
 fn rate_limit(row: &SpiHeapTupleData<'_>) -> Result<Option<RateLimit>, Failure> {
-    let Some(messages) = optional(row, 13)? else { return Ok(None) };
+    let Some(messages) = optional(row, 13)? else {
+        return Ok(None);
+    };
     let burst: Option<i32> = optional(row, 15)?;
-    Ok(Some(RateLimit::new(count(messages), micros(column(row, 14)?), count(burst.unwrap_or(messages)))))
+    Ok(Some(RateLimit::new(
+        count(messages),
+        micros(column(row, 14)?),
+        count(burst.unwrap_or(messages)),
+    )))
 }
 
 fn breaker(row: &SpiHeapTupleData<'_>) -> Result<Option<BreakerPolicy>, Failure> {
-    let Some(threshold) = optional(row, 16)? else { return Ok(None) };
+    let Some(threshold) = optional(row, 16)? else {
+        return Ok(None);
+    };
     Ok(Some(BreakerPolicy {
         window: micros(column(row, 17)?),
         min_requests: count(column(row, 18)?),

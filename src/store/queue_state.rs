@@ -24,7 +24,10 @@ pub fn note_open_breaker(
     Ok(())
 }
 
-statement!(RECOVERED, "delete from hooks.queue_state as s where s.queue_id = $1");
+statement!(
+    RECOVERED,
+    "delete from hooks.queue_state as s where s.queue_id = $1"
+);
 
 /// Shows that the breaker of a queue is closed.
 pub fn note_closed_breaker(client: &mut SpiClient<'_>, queue_id: QueueId) -> Result<(), Failure> {
@@ -32,7 +35,10 @@ pub fn note_closed_breaker(client: &mut SpiClient<'_>, queue_id: QueueId) -> Res
     Ok(())
 }
 
-statement!(FORGET, "delete from hooks.queue_state as s where s.state = 'open'");
+statement!(
+    FORGET,
+    "delete from hooks.queue_state as s where s.state = 'open'"
+);
 
 /// Forgets the open breakers of the last leader: a new one starts with closed ones.
 pub fn forget_open_breakers(client: &mut SpiClient<'_>) -> Result<(), Failure> {

@@ -154,7 +154,10 @@ impl Simulation {
         if self.untold {
             return;
         }
-        if let Some(due_at) = self.world.earliest_sendable(SLOTS, |id| self.scheduler.lanes[&id].limit()) {
+        if let Some(due_at) = self
+            .world
+            .earliest_sendable(SLOTS, |id| self.scheduler.lanes[&id].limit())
+        {
             let wake = self.scheduler.next_wake();
             assert!(
                 wake.is_some_and(|wake| wake <= due_at),
