@@ -16,6 +16,10 @@ fn interval_of_years_less_days_is_measured_in_seconds() {
         "min_backoff => '1 second', max_backoff => '1200 years -432000 days'",
         "min_backoff => '-1 year 360 days 1 second', max_backoff => '1 second'",
         "min_backoff => '1 year -360 days', max_backoff => '5 days'",
+        "rate_interval => '1 year -364 days 1 second'",
+        "rate_interval => '-1 year 360 days 1 second'",
+        "breaker_window => '1 year -364 days 1 second'",
+        "breaker_open_time => '-1 year 360 days 30 seconds'",
     ] {
         for call in [
             format!("select hooks.create_queue('n', 'https://example.com/', {policy})"),

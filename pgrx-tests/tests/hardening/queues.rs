@@ -28,7 +28,7 @@ fn truncated_queues_are_unknown_to_every_session_at_once() {
     send(&mut warm, "q", "before");
     site.run("select hooks.send('q', 'later', at => '2100-01-01')");
     site.arrival("q");
-    site.run("truncate hooks.queue");
+    site.run("truncate hooks.queue cascade");
     for statement in [
         "select hooks.send('q', 'x')",
         "select hooks.send_batch('q', array['x'])",
