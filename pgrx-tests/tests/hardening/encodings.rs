@@ -36,6 +36,7 @@ fn text_that_cannot_be_utf8_becomes_a_dead_letter_and_stops_no_other() {
 #[test]
 fn names_that_are_not_utf8_are_refused_in_good_order() {
     let mut site = Site::encoded("SQL_ASCII");
+    let mut crude = Vec::new();
     for call in [
         "select hooks.send(E'caf\\351', 'x')",
         "select hooks.create_queue('q', E'https://example.com/caf\\351')",
@@ -43,12 +44,12 @@ fn names_that_are_not_utf8_are_refused_in_good_order() {
         "select hooks.pause(E'caf\\351')",
     ] {
         let refused = site.refusal(call);
-        assert!(
-            ["22023", "22021", "42704"].contains(&refused.code.as_str()),
-            "{call}: {refused:?}"
-        );
-        assert_eq!(refused.detail, None, "{call}");
+        let in_order = ["22023", "22021", "42704"].contains(&refused.code.as_str());
+        if !in_order || refused.detail.is_some() {
+            crude.push((call, refused.code));
+        }
     }
+    assert_eq!(crude, [], "calls that failed in another way");
 }
 
 #[test]

@@ -76,7 +76,6 @@ fn refused_queue_shows_no_headers() {
     let mut site = Site::on(&cluster);
     site.queue("q", "");
     for (column, value) in [
-        ("id", "null"),
         ("method", "null"),
         ("timeout", "null"),
         ("max_attempts", "null"),
@@ -113,6 +112,23 @@ fn refused_queue_shows_no_headers() {
     let log = cluster.log();
     assert!(log.contains("ERROR:"), "errors are logged");
     assert!(!log.contains("s3cr3t"), "{log}");
+}
+
+#[test]
+fn queue_without_an_id_is_refused_and_shows_no_headers() {
+    let cluster = Cluster::builder().start();
+    let mut site = Site::on(&cluster);
+    site.queue("q", "");
+    assert_silent(
+        &mut site.client,
+        "insert into hooks.queue (id, name, url, headers, description)
+         values (null, 'n', 'https://example.com/', $1::text::jsonb, $2)",
+    );
+    assert_silent(
+        &mut site.client,
+        "update hooks.queue set id = null, headers = $1::text::jsonb, description = $2",
+    );
+    assert!(!cluster.log().contains("s3cr3t"), "{}", cluster.log());
 }
 
 #[test]
