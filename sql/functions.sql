@@ -3,19 +3,19 @@
 
 -- Validation --------------------------------------------------------------------------------------
 
-create function hooks.check_url(url text)
+create function hooks.check_url(url bytea)
 returns void
 language c
 stable strict
 as 'MODULE_PATHNAME', 'check_url_wrapper';
-comment on function hooks.check_url(text) is 'Raises 22023 with a hint unless the URL may be the endpoint of a queue.';
+comment on function hooks.check_url(bytea) is 'Raises 22023 with a hint unless the URL may be the endpoint of a queue.';
 
-create function hooks.check_headers(headers text)
+create function hooks.check_headers(headers bytea)
 returns void
 language c
 immutable strict
 as 'MODULE_PATHNAME', 'check_headers_wrapper';
-comment on function hooks.check_headers(text) is 'Raises 22023 with a hint unless the value is a JSON object of valid header names and values.';
+comment on function hooks.check_headers(bytea) is 'Raises 22023 with a hint unless the value is a JSON object of valid header names and values.';
 
 create function hooks.refuse(message text, hint text)
 returns void
@@ -94,9 +94,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform hooks.check_trigger_table(tg_relid);
-  if new.name is null or new.url is null or new.method is null or new.timeout is null
+  if new.id is null or new.name is null or new.url is null or new.method is null or new.timeout is null
      or new.max_attempts is null or new.max_in_flight is null or new.active is null then
-    perform hooks.refuse('name, url, method, timeout, max_attempts, max_in_flight and active must not be null',
+    perform hooks.refuse('id, name, url, method, timeout, max_attempts, max_in_flight and active must not be null',
       'Give name and url, and leave out what is to have its default.');
   end if;
   if new.name = '' or length(new.name) > 255 then
@@ -105,14 +105,14 @@ begin
   end if;
   -- An address that is no longer allowed must not keep a queue from being paused.
   if new.url is distinct from old.url then
-    perform hooks.check_url(new.url);
+    perform hooks.check_url(convert_to(new.url, 'UTF8'));
   end if;
   if new.method not in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE') then
     perform hooks.refuse(format('method "%s" is not supported', new.method),
       'Use GET, POST, PUT, PATCH or DELETE, in upper case.');
   end if;
   new.headers := coalesce(new.headers, '{}');
-  perform hooks.check_headers(new.headers::text);
+  perform hooks.check_headers(convert_to(new.headers::text, 'UTF8'));
   -- Seconds, as the worker counts them: comparing intervals takes each month for 30 days.
   if extract(epoch from new.timeout) not between 1 and 300 then
     perform hooks.refuse('timeout must be between 1 and 300 seconds',
@@ -208,6 +208,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform hooks.check_trigger_table(tg_relid);
+  delete from hooks.queue_state as s where s.queue_id = old.id;
   perform hooks.note_queue(old.id);
   return old;
 end
@@ -222,6 +223,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform hooks.check_trigger_table(tg_relid);
+  delete from hooks.queue_state;
   perform hooks.announce();
   return null;
 end

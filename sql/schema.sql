@@ -93,8 +93,6 @@ create table hooks.queue_state (
   reason   text not null,
   constraint queue_state_pkey
     primary key (queue_id),
-  constraint queue_exists
-    foreign key (queue_id) references hooks.queue (id) on delete cascade,
   constraint known_state
     check (state in ('open', 'disabled'))
 );

@@ -61,7 +61,7 @@ struct Leader {
     held_up_until: Timestamp,
     next_rescan: Timestamp,
     /// What the table of queues was like when it was read as a whole.
-    queues_version: (i64, Option<Timestamp>),
+    queues_version: (i64, i64),
     /// Queues that do not exist and that messages name.
     orphaned: Vec<QueueId>,
     /// Transactions that were prepared when last looked; `None` when there is nothing to watch.
@@ -134,7 +134,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         postponed: Vec::new(),
         held_up_until: now,
         next_rescan: now,
-        queues_version: (0, None),
+        queues_version: (0, 0),
         orphaned: Vec::new(),
         prepared: Some(BTreeSet::new()),
         next_prepared_poll: now,

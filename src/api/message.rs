@@ -14,7 +14,7 @@ use crate::{guc, wake};
 
 #[pg_extern(sql = false)]
 fn send_text(
-    queue: Option<&str>,
+    queue: Option<AnyElement>,
     body: Option<AnyElement>,
     at: Option<TimestampWithTimeZone>,
     headers: Option<AnyElement>,
@@ -28,7 +28,7 @@ fn send_text(
 
 #[pg_extern(sql = false)]
 fn send_bytea(
-    queue: Option<&str>,
+    queue: Option<AnyElement>,
     body: Option<AnyElement>,
     at: Option<TimestampWithTimeZone>,
     headers: Option<AnyElement>,

@@ -3,17 +3,18 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use pgrx::Spi;
 use pgrx::prelude::*;
+use pgrx::{AnyElement, Spi};
 
+use super::row::{bytes_of_text, handed_on, shown};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::error::{Error, OrRaise};
 use crate::{guc, wake};
 
 #[pg_extern(sql = false)]
-fn check_url(url: &str) {
-    validate_url(url).or_raise();
+fn check_url(url: &[u8]) {
+    validate_url(&String::from_utf8_lossy(url)).or_raise();
 }
 
 fn validate_url(url: &str) -> Result<(), Error> {
@@ -33,8 +34,8 @@ fn validate_url(url: &str) -> Result<(), Error> {
 }
 
 #[pg_extern(sql = false)]
-fn check_headers(headers: &str) {
-    validate_headers(headers).or_raise();
+fn check_headers(headers: &[u8]) {
+    validate_headers(&String::from_utf8_lossy(headers)).or_raise();
 }
 
 /// Whether the headers, a JSON text, may be stored with a queue or message.
@@ -57,7 +58,7 @@ fn note_queue(queue_id: i64) {
 }
 
 #[pg_extern(sql = false)]
-fn queue_id(queue: Option<&str>) -> i64 {
+fn queue_id(queue: Option<AnyElement>) -> i64 {
     id_by_name(queue).or_raise()
 }
 
@@ -69,24 +70,28 @@ thread_local! {
 #[derive(Default)]
 struct Known {
     generation: i64,
-    by_name: HashMap<String, i64>,
+    /// By the bytes of the name, in the encoding of the database.
+    by_name: HashMap<Vec<u8>, i64>,
     ids: HashSet<i64>,
 }
 
-/// Id of the queue of that name.
-pub fn id_by_name(name: Option<&str>) -> Result<i64, Error> {
-    let name = name.ok_or_else(|| Error::invalid("queue must not be null", "Give the name of a queue."))?;
-    if let Some(id) = cached(|known| known.by_name.get(name).copied()) {
+/// Id of the queue of that name, a text argument of an SQL function.
+pub fn id_by_name(name: Option<AnyElement>) -> Result<i64, Error> {
+    let argument =
+        name.ok_or_else(|| Error::invalid("queue must not be null", "Give the name of a queue."))?;
+    let name = bytes_of_text(&argument)?;
+    if let Some(id) = cached(|known| known.by_name.get(&name).copied()) {
         return Ok(id);
     }
     let generation = wake::queue_generation();
+    let argument = handed_on(Some(argument), pg_sys::TEXTOID)?;
     let id = look_up(
         "select id from hooks.queue where name operator(pg_catalog.=) $1",
-        name,
+        argument,
     )
-    .ok_or_else(|| Error::UnknownQueue(name.to_owned()))?;
+    .ok_or_else(|| Error::UnknownQueue(shown(&name)))?;
     remember(generation, |known| {
-        known.by_name.insert(name.to_owned(), id);
+        known.by_name.insert(name, id);
         known.ids.insert(id);
     });
     Ok(id)

@@ -39,6 +39,37 @@ pub fn handed_on(value: Option<AnyElement>, oid: pg_sys::Oid) -> Result<DatumWit
     Ok(unsafe { DatumWithOid::new(value.datum(), oid) })
 }
 
+/// The bytes of a text argument, in the encoding of the database.
+///
+/// # Errors
+/// The value is not text.
+pub fn bytes_of_text(value: &AnyElement) -> Result<Vec<u8>, Error> {
+    if value.oid() != pg_sys::TEXTOID {
+        return Err(Error::invalid(
+            "argument is not text",
+            "Call it by its SQL declaration.",
+        ));
+    }
+    // SAFETY: the value is text, as checked, and lives as long as the call.
+    Ok(unsafe {
+        let text = pg_sys::pg_detoast_datum_packed(value.datum().cast_mut_ptr());
+        pgrx::varlena::varlena_to_byte_slice(text).to_vec()
+    })
+}
+
+/// Text of the database's encoding for an error message, which is in that encoding too: what Rust
+/// cannot hold of it becomes a question mark.
+pub fn shown(bytes: &[u8]) -> String {
+    // SAFETY: reads a setting of the database.
+    if unsafe { pg_sys::GetDatabaseEncoding() } == pg_sys::pg_enc::PG_UTF8 as i32 {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    bytes
+        .iter()
+        .map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' })
+        .collect()
+}
+
 /// `hooks.check_message()`: checks the new row of `hooks.message` and wakes the worker at commit.
 #[pg_guard]
 #[unsafe(no_mangle)]

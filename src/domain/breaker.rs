@@ -67,6 +67,12 @@ pub struct Breaker {
     parts: [(i64, u32, u32); PARTS],
 }
 
+impl Default for Breaker {
+    fn default() -> Breaker {
+        Breaker::new()
+    }
+}
+
 impl Breaker {
     /// A closed breaker.
     #[must_use]

@@ -25,6 +25,9 @@ const RESERVED: [&str; 9] = [
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["proxy-", "webhook-"];
 
+/// Headers that name origin and cause of the copy of a dead letter; they are not counted.
+const DEAD_LETTER_PREFIX: &str = "hooks-dead-";
+
 /// Valid headers in the order given. Names are in lower case, as they go over the wire, and unique.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -37,7 +40,10 @@ impl Headers {
     /// # Errors
     /// See [`InvalidHeader`]; no value is in it.
     pub fn from_json(json: &Value) -> Result<Headers, InvalidHeader> {
-        let count = json.as_object().map_or(0, serde_json::Map::len);
+        let own = |name: &&String| !name.to_ascii_lowercase().starts_with(DEAD_LETTER_PREFIX);
+        let count = json
+            .as_object()
+            .map_or(0, |object| object.keys().filter(own).count());
         if count > MAX_HEADERS {
             return Err(invalid(
                 format!("more than {MAX_HEADERS} headers"),

@@ -33,6 +33,12 @@ pub struct Bucket {
     paid_off: Timestamp,
 }
 
+impl Default for Bucket {
+    fn default() -> Bucket {
+        Bucket::new()
+    }
+}
+
 impl Bucket {
     /// A bucket nothing was taken from.
     #[must_use]

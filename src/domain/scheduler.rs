@@ -98,20 +98,32 @@ pub enum Notice {
 
 struct Flight {
     queue_id: QueueId,
-    size: usize,
+    /// Bytes it counts for.
+    weight: usize,
     /// Number of the attempt within its budget, counted from 1.
     budget_attempt: u32,
 }
 
-/// Most bytes of headers and bodies in flight; one message may exceed it.
+/// Most bytes of large messages in flight; one message may exceed it.
 const BYTE_BUDGET: usize = 16 << 20;
 
-/// How many of `free` slots a queue may take that holds `held` already; `None` if it holds as many as
-/// are left. So one queue never has more than half of all slots, two have two thirds, and some are
-/// always left for a queue that has none, however many others hang.
-fn fair_share(held: usize, free: usize) -> Option<usize> {
-    let more = free.saturating_sub(held).div_ceil(2);
-    (more > 0).then_some(more)
+/// Messages up to this size, in bytes, are bounded by the slots alone.
+const SMALL_BYTES: usize = 8 << 10;
+
+/// How many of `free` slots a queue may take that holds `held` already; `None` if it is to wait for
+/// others to give some back.
+///
+/// It gets more only while it holds less than what is left for all, so that one queue never has more
+/// than half of all slots, two two thirds, and so on. The last eighth is for queues that hold none, one
+/// slot each: however much some hang, another finds a slot unless as many queues hang.
+fn fair_share(held: usize, free: usize, slots: usize) -> Option<usize> {
+    let shared = free.saturating_sub(slots / 8);
+    let more = shared.saturating_sub(held).div_ceil(2);
+    if held == 0 && free > 0 {
+        Some(more.max(1))
+    } else {
+        (more > 0).then_some(more)
+    }
 }
 
 /// See the module.
@@ -124,7 +136,7 @@ pub struct Scheduler {
     /// Queues that hold as many slots or bytes as are left for all; they wait for a release.
     squeezed: Vec<QueueId>,
     in_flight: HashMap<MessageId, Flight>,
-    /// Bytes of what is in flight.
+    /// Bytes of the large messages in flight.
     bytes: usize,
     /// Messages whose results cannot be recorded: not sent again by this leader.
     parked: HashSet<MessageId>,
@@ -250,7 +262,7 @@ impl Scheduler {
                 continue;
             };
             lane.in_turn = false;
-            let Some(fair) = fair_share(lane.in_flight as usize, free) else {
+            let Some(fair) = fair_share(lane.in_flight as usize, free, self.slots) else {
                 lane.squeezed = true;
                 self.squeezed.push(id);
                 continue;
@@ -286,11 +298,10 @@ impl Scheduler {
         let mut admitted = Vec::new();
         let mut considered = 0;
         for row in rows {
+            let weight = if row.size > SMALL_BYTES { row.size } else { 0 };
             let left = BYTE_BUDGET.saturating_sub(self.bytes);
-            if self.bytes > 0
-                && (row.size > left || lane.bytes > left)
-                && !self.in_flight.contains_key(&row.id)
-            {
+            let fits = weight == 0 || self.bytes == 0 || (weight <= left && lane.bytes <= left);
+            if !fits && !self.in_flight.contains_key(&row.id) {
                 lane.squeezed = true;
                 self.squeezed.push(fetch.queue_id);
                 break;
@@ -314,13 +325,13 @@ impl Scheduler {
                 row.id,
                 Flight {
                     queue_id: fetch.queue_id,
-                    size: row.size,
+                    weight,
                     budget_attempt,
                 },
             );
             lane.in_flight += 1;
-            lane.bytes += row.size;
-            self.bytes += row.size;
+            lane.bytes += weight;
+            self.bytes += weight;
             admitted.push(admission);
         }
         lane.start(u32::try_from(admitted.len()).unwrap_or(u32::MAX), now);
@@ -377,10 +388,10 @@ impl Scheduler {
             return;
         };
         let queue_id = flight.queue_id;
-        self.bytes = self.bytes.saturating_sub(flight.size);
+        self.bytes = self.bytes.saturating_sub(flight.weight);
         if let Some(lane) = self.lanes.get_mut(&queue_id) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
-            lane.bytes = lane.bytes.saturating_sub(flight.size);
+            lane.bytes = lane.bytes.saturating_sub(flight.weight);
             if let Some(due_at) = due_at {
                 lane.note(due_at);
             }

@@ -62,11 +62,19 @@ impl Leader {
     fn record_around_locks(&mut self, records: Vec<Record>, failure: Failure) -> Result<(), Failure> {
         let count = records.len();
         let free = self.set_locked_aside(records)?;
-        if free.len() == count {
-            self.unrecorded.extend(free);
+        if free.len() < count {
+            return self.record_batch(free);
+        }
+        // No row is locked. To bury needs the table of queues, which the others do not.
+        let (mut dead, others): (Vec<_>, Vec<_>) = free
+            .into_iter()
+            .partition(|record| record.verdict == Verdict::Dead);
+        if dead.is_empty() {
+            self.unrecorded.extend(others);
             return Err(failure);
         }
-        self.record_batch(free)
+        self.held_up.append(&mut dead);
+        self.record_batch(others)
     }
 
     /// Moves the records whose messages somebody has locked to `held_up`; returns the others.

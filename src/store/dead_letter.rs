@@ -123,7 +123,12 @@ statement!(
      select g.id, g.queue_id, g.attempt, 'queue_dropped', 'the queue was dropped',
             g.created_at, g.due_at, clock_timestamp(), g.headers, g.body, g.body_bytes
      from gone as g
-     on conflict (id) do update set dead_at = excluded.dead_at
+     on conflict (id) do update
+     set (queue_id, attempts, last_status, error_class, last_error,
+          created_at, due_at, dead_at, headers, body, body_bytes)
+       = row(excluded.queue_id, excluded.attempts, excluded.last_status, excluded.error_class,
+             excluded.last_error, excluded.created_at, excluded.due_at, excluded.dead_at,
+             excluded.headers, excluded.body, excluded.body_bytes)
      returning d.id"
 );
 

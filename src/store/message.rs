@@ -41,7 +41,7 @@ pub struct Fetched {
 statement!(
     FETCH,
     "select w.queue_id, m.id, m.due_at, m.attempt, m.attempts_before, m.deaths::integer, m.size, m.written_by,
-            case when m.size <= $6 then m.headers::text end,
+            case when m.size <= $6 then convert_to(m.headers::text, 'UTF8') end,
             case when m.size <= $6 then convert_to(m.body, 'UTF8') end,
             case when m.size <= $6 then m.body_bytes end
      from unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::integer[])
@@ -134,7 +134,7 @@ fn read(
 
 statement!(
     CONTENTS,
-    "select m.id, m.headers::text, convert_to(m.body, 'UTF8'), m.body_bytes
+    "select m.id, convert_to(m.headers::text, 'UTF8'), convert_to(m.body, 'UTF8'), m.body_bytes
      from hooks.message as m
      where m.id = any ($1)"
 );
@@ -149,9 +149,9 @@ pub fn read_contents(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<HashMa
 
 /// Reads headers, text and bytes from three columns, the first of this number.
 fn read_content(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Content, Failure> {
-    let headers = match optional::<String>(row, first)? {
+    let headers = match optional::<Vec<u8>>(row, first)? {
         None => Headers::default(),
-        Some(json) => match serde_json::from_str(&json).map(|json| Headers::from_stored_json(&json)) {
+        Some(json) => match serde_json::from_slice(&json).map(|json| Headers::from_stored_json(&json)) {
             Ok(Ok(headers)) => headers,
             Ok(Err(invalid)) => return Ok(Err(invalid.message)),
             Err(_) => return Ok(Err("headers are not valid JSON".to_owned())),

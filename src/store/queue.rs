@@ -11,8 +11,7 @@ use crate::domain::headers::Headers;
 use crate::domain::queue::{AcceptedStatuses, Method, Queue, QueueId};
 use crate::domain::rate::RateLimit;
 use crate::domain::retry::{Backoff, RetryPolicy, STANDARD_SCHEDULE};
-use crate::domain::time::Timestamp;
-use crate::session::{Failure, from_postgres};
+use crate::session::Failure;
 
 /// A queue as stored.
 pub struct QueueRow {
@@ -25,7 +24,10 @@ pub struct QueueRow {
 macro_rules! select_queue {
     ($where:literal) => {
         concat!(
-            "select q.id, q.url, q.method, q.headers::text,
+            "select q.id,
+                    convert_to(q.url, case getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end),
+                    q.method,
+                    convert_to(q.headers::text, case getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end),
                     (extract(epoch from q.timeout) * 1000000)::bigint,
                     q.accepted_statuses, q.max_attempts,
                     (select array_agg((extract(epoch from d.delay) * 1000000)::bigint order by d.place)
@@ -70,15 +72,15 @@ fn read_all(rows: SpiTupleTable<'_>) -> Result<Vec<QueueRow>, Failure> {
 }
 
 fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
-    let url: String = column(row, 2)?;
+    let url: Vec<u8> = column(row, 2)?;
     let method: String = column(row, 3)?;
-    let headers: String = column(row, 4)?;
+    let headers: Vec<u8> = column(row, 4)?;
     let statuses: Option<Vec<i32>> = optional(row, 6)?;
-    let endpoint = match Endpoint::parse(&url) {
+    let endpoint = match Endpoint::parse(&String::from_utf8_lossy(&url)) {
         Ok(endpoint) => endpoint,
         Err(invalid) => return Ok(Err(invalid.message)),
     };
-    let Ok(headers) = serde_json::from_str(&headers) else {
+    let Ok(headers) = serde_json::from_slice(&headers) else {
         return Ok(Err("headers are not valid JSON".to_owned()));
     };
     let headers = match Headers::from_json(&headers) {
@@ -161,14 +163,14 @@ fn count(value: i32) -> u32 {
 
 statement!(
     VERSION,
-    "select count(*), max(q.updated_at) from hooks.queue as q"
+    "select count(*), coalesce(sum(q.xmin::text::bigint), 0)::bigint from hooks.queue as q"
 );
 
 /// Changes when a queue was made, changed or dropped, also by what fires no trigger.
-pub fn queues_version(client: &mut SpiClient<'_>) -> Result<(i64, Option<Timestamp>), Failure> {
+pub fn queues_version(client: &mut SpiClient<'_>) -> Result<(i64, i64), Failure> {
     let rows = VERSION.with(|statement| statement.read(client, &[]))?;
     let Some(row) = rows.into_iter().next() else {
-        return Ok((0, None));
+        return Ok((0, 0));
     };
-    Ok((column(&row, 1)?, optional(&row, 2)?.map(from_postgres)))
+    Ok((column(&row, 1)?, column(&row, 2)?))
 }

@@ -10,7 +10,9 @@ use crate::session::{Failure, to_postgres};
 statement!(
     TRIPPED,
     "insert into hooks.queue_state as s (queue_id, state, since, until, reason)
-     values ($1, 'open', now(), $2, 'too many attempts failed')
+     select q.id, 'open', now(), $2, 'too many attempts failed'
+     from hooks.queue as q
+     where q.id = $1
      on conflict (queue_id) do update set until = excluded.until"
 );
 

@@ -67,6 +67,8 @@ impl Cluster {
             .try_clone()
             .map_err(|error| Failure::because("could not open the server's log", error))?;
         let mut postgres = Command::new(self.tree.program("postgres"));
+        // A server started by its operating system knows nothing of it either.
+        postgres.env_remove("RUST_BACKTRACE");
         postgres
             .arg("-D")
             .arg(self.data())

@@ -120,7 +120,7 @@ fn slots_are_shared_between_a_long_and_a_short_queue() {
         .iter()
         .map(|fetch| fetch.limit)
         .collect();
-    assert_eq!(limits, [5, 3]);
+    assert_eq!(limits, [5, 2]);
 }
 
 #[test]

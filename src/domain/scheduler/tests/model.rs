@@ -151,7 +151,7 @@ impl World {
                 .filter(|id| self.rows[id].queue_id == queue.id)
                 .count();
             let free = slots - self.on_the_wire.len();
-            queue.active && used < limit(queue.id) as usize && used < free
+            queue.active && used < limit(queue.id) as usize && fair_share(used, free, slots).is_some()
         };
         self.rows
             .values()
