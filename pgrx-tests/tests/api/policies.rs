@@ -156,7 +156,7 @@ fn null_for_what_every_queue_has_is_refused() {
         assert_value_refused(
             &mut client,
             &[(column, "null")],
-            "name, url, method, timeout, max_attempts, max_in_flight and active must not be null",
+            "id, name, url, method, timeout, max_attempts, max_in_flight and active must not be null",
             "Give name and url, and leave out what is to have its default.",
         );
     }

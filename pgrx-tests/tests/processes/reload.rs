@@ -13,7 +13,7 @@ use crate::rig::{
 /// Less than the timeout of a request that hangs.
 const PROMPTLY: Duration = Duration::from_secs(8);
 
-/// One queue alone gets half of it.
+/// One queue alone gets half of it but the eighth that is kept for others.
 #[test]
 fn max_in_flight_takes_effect_at_reload() {
     let rig = Rig::start_with(Cluster::builder().setting("hooks.max_in_flight", "8"));
@@ -23,7 +23,7 @@ fn max_in_flight_takes_effect_at_reload() {
     send_many(&mut client, "q", 20);
     rig.receiver.wait_for("/q", 4, PROMPTLY);
     assert_eq!(rig.receiver.peak_in_flight("/q"), 4);
-    rig.cluster.reload(&[("hooks.max_in_flight", "24")]);
+    rig.cluster.reload(&[("hooks.max_in_flight", "27")]);
     rig.receiver.wait_for("/q", 12, PROMPTLY);
     assert_eq!(rig.receiver.peak_in_flight("/q"), 12);
     rig.cluster.reload(&[("hooks.max_in_flight", "4")]);
@@ -108,7 +108,7 @@ fn follower_leads_with_the_settings_of_today() {
     let (_, mut client) = rig.database();
     rig.queue(&mut client, "q");
     wait_for_follower(&mut client);
-    rig.cluster.reload(&[("hooks.max_in_flight", "24")]);
+    rig.cluster.reload(&[("hooks.max_in_flight", "27")]);
     let leading = wait_for_leader(&mut client);
     assert!(signal(leading, Signal::TERM));
     wait_for_successor(&mut client, leading);
