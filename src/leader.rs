@@ -33,8 +33,8 @@ const LAST_ATTEMPTS: Duration = Duration::from_secs(1);
 /// How long a result may wait for others to be recorded with it, while more are on the way. A
 /// transaction costs as much as recording thirty results.
 const LINGER: Duration = Duration::from_millis(1);
-/// Results that are recorded without waiting for more.
-const FULL_BATCH: usize = 128;
+/// So many results are recorded without waiting for more.
+const MAX_BATCH: usize = 128;
 /// Pause of a part of the work after a failed transaction.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 /// A sleep so long is worth handing the statistics over first.
@@ -100,8 +100,8 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
         } else {
             sleep
         };
-        // While results linger, more of them are no reason to wake.
-        waits.wait(sleep, leader.unrecorded.is_empty());
+        leader.pool.wake_from(leader.results_to_wake_for());
+        waits.wait(sleep);
         session::check_interrupts();
         if session::reload_settings() {
             leader.reconfigure();
@@ -217,11 +217,24 @@ impl Leader {
     /// Records when it is worth a transaction: the batch is large, most of what is in flight has come
     /// back, or the first result has waited long enough.
     fn record_in_time(&mut self, now: Timestamp) -> Result<(), Failure> {
-        let enough = FULL_BATCH.min(self.scheduler.in_flight().div_ceil(2));
-        if self.unrecorded.len() >= enough || now >= self.linger_until || !self.held_up.is_empty() {
+        if self.unrecorded.len() >= self.full_batch() || now >= self.linger_until || !self.held_up.is_empty()
+        {
             self.record()?;
         }
         Ok(())
+    }
+
+    /// Results that are recorded without waiting for more.
+    fn full_batch(&self) -> usize {
+        MAX_BATCH.min(self.scheduler.in_flight().div_ceil(2))
+    }
+
+    /// While results linger, only as many as make the batch full are a reason to wake.
+    fn results_to_wake_for(&self) -> usize {
+        match self.unrecorded.len() {
+            0 => 1,
+            lingering => self.full_batch().saturating_sub(lingering).max(1),
+        }
     }
 
     /// Nothing is lost by a failed transaction: what it was to do stays to be done.
@@ -269,7 +282,7 @@ impl Leader {
             if (self.scheduler.in_flight() == 0 && recorded.is_ok()) || left.is_zero() {
                 break;
             }
-            waits.wait(left.min(Duration::from_millis(50)), recorded.is_ok());
+            waits.wait(left.min(Duration::from_millis(50)));
             session::check_interrupts();
         }
         let cut_short: Vec<MessageId> = self.scheduler.ids_in_flight().collect();

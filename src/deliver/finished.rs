@@ -1,9 +1,8 @@
 //! The way back: finished attempts, and the eventfd that announces them.
 
 use std::io;
-use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -22,6 +21,17 @@ struct Shelf {
     attempts: Vec<Attempt>,
     /// Whether the eventfd was written, or is about to be, since the last take.
     announced: bool,
+    /// Fewer are not announced; 0 counts as 1.
+    enough: usize,
+}
+
+impl Shelf {
+    /// Whether the eventfd is to be written now.
+    fn is_news(&mut self) -> bool {
+        let news = !self.announced && !self.attempts.is_empty() && self.attempts.len() >= self.enough;
+        self.announced |= news;
+        news
+    }
 }
 
 impl Finished {
@@ -42,15 +52,32 @@ impl Finished {
 
     /// Adds an attempt and announces it, unless the taker already has something to wake up for.
     pub fn push(&self, attempt: Attempt) {
-        let announced = {
-            let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            shelf.attempts.push(attempt);
-            mem::replace(&mut shelf.announced, true)
-        };
-        if !announced {
+        let mut shelf = self.shelf();
+        shelf.attempts.push(attempt);
+        let news = shelf.is_news();
+        drop(shelf);
+        self.announce(news);
+    }
+
+    /// From now on announces only when at least `enough` attempts wait. The taker sees to it that it
+    /// looks in time by itself if it asks for more than one.
+    pub fn announce_from(&self, enough: usize) {
+        let mut shelf = self.shelf();
+        shelf.enough = enough;
+        let news = shelf.is_news();
+        drop(shelf);
+        self.announce(news);
+    }
+
+    fn announce(&self, news: bool) {
+        if news {
             // Fails only when the counter is full, and then the fd is readable anyway.
             let _ = self.event.write(1);
         }
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves everything into `into`.
@@ -59,7 +86,7 @@ impl Finished {
     /// taken below, or announces itself again. A wake may be for nothing; none is missed.
     pub fn take(&self, into: &mut Vec<Attempt>) {
         let _ = self.event.read();
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.shelf();
         shelf.announced = false;
         into.append(&mut shelf.attempts);
     }

@@ -48,6 +48,12 @@ impl Pool {
         self.crew.nudge();
     }
 
+    /// Makes the descriptor readable from now on only when so many finished attempts wait. Whoever asks
+    /// for more than one looks in time without being told.
+    pub fn wake_from(&self, attempts: usize) {
+        self.crew.finished().announce_from(attempts);
+    }
+
     /// Lets attempts that start from now on use `settings`, with fresh connections and with
     /// certificates read anew. Those under way end as they began.
     pub fn reconfigure(&self, settings: Settings) {
