@@ -14,13 +14,14 @@
 
 mod lane;
 mod probation;
+mod share;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::breaker::Change;
 use super::outcome::Outcome;
 use super::queue::{Queue, QueueId};
 use super::retry::{self, Resolution};
@@ -29,72 +30,8 @@ pub use lane::Cursor;
 use lane::Lane;
 pub use probation::MAX_DEATHS;
 use probation::Probation;
-
-/// `hooks.message.id`.
-pub type MessageId = i64;
-
-/// Rows to read for one queue, in the order of (due time, id), due by now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fetch {
-    pub queue_id: QueueId,
-    /// Only rows after this place.
-    pub after: Cursor,
-    /// At most so many rows.
-    pub limit: u32,
-}
-
-/// A row that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    pub id: MessageId,
-    pub due_at: Timestamp,
-    /// Attempts finished.
-    pub attempt: u32,
-    /// Attempts that do not count against the queue's `max_attempts`.
-    pub attempts_before: u32,
-    /// How often the worker died while this message was the suspect.
-    pub deaths: u32,
-    /// Bytes of headers and body.
-    pub size: usize,
-}
-
-/// What to do with a row that was read. It is in flight until [`Scheduler::release`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// Send it.
-    Send(MessageId),
-    /// Count a death in the table, commit, then send it: the worker may not survive it.
-    ClaimAndSend(MessageId),
-    /// Make it a dead letter: the worker died of it too often.
-    Bury(MessageId),
-}
-
-impl Admission {
-    /// The message it is about.
-    #[must_use]
-    pub fn id(self) -> MessageId {
-        match self {
-            Admission::Send(id) | Admission::ClaimAndSend(id) | Admission::Bury(id) => id,
-        }
-    }
-}
-
-/// What becomes of a message after an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Delivered,
-    RetryAt(Timestamp),
-    Dead,
-}
-
-/// What an outcome says about a queue as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// Its circuit breaker changed.
-    Breaker(Change),
-    /// The receiver answered 410 Gone: the queue is to be disabled.
-    Gone,
-}
+use share::{BYTE_BUDGET, SMALL_BYTES, fair_share};
+pub use words::{Admission, Candidate, Fetch, MessageId, Notice, Verdict};
 
 struct Flight {
     queue_id: QueueId,
@@ -102,28 +39,6 @@ struct Flight {
     weight: usize,
     /// Number of the attempt within its budget, counted from 1.
     budget_attempt: u32,
-}
-
-/// Most bytes of large messages in flight; one message may exceed it.
-const BYTE_BUDGET: usize = 16 << 20;
-
-/// Messages up to this size, in bytes, are bounded by the slots alone.
-const SMALL_BYTES: usize = 8 << 10;
-
-/// How many of `free` slots a queue may take that holds `held` already; `None` if it is to wait for
-/// others to give some back.
-///
-/// It gets more only while it holds less than what is left for all, so that one queue never has more
-/// than half of all slots, two two thirds, and so on. The last eighth is for queues that hold none, one
-/// slot each: however much some hang, another finds a slot unless as many queues hang.
-fn fair_share(held: usize, free: usize, slots: usize) -> Option<usize> {
-    let shared = free.saturating_sub(slots / 8);
-    let more = shared.saturating_sub(held).div_ceil(2);
-    if held == 0 && free > 0 {
-        Some(more.max(1))
-    } else {
-        (more > 0).then_some(more)
-    }
 }
 
 /// See the module.
