@@ -1,7 +1,7 @@
 //! Rate limit, Retry-After, throttle and breaker, as the scheduler applies them.
 
 use super::*;
-use crate::domain::breaker::BreakerPolicy;
+use crate::domain::breaker::{BreakerPolicy, Change};
 use crate::domain::rate::RateLimit;
 
 fn with(change: impl FnOnce(&mut Queue)) -> Arc<Queue> {
