@@ -51,7 +51,8 @@ grant execute on function
   hooks.pause(text),
   hooks.resume(text),
   hooks.cancel(bigint),
-  hooks.redrive(bigint)
+  hooks.redrive(bigint),
+  hooks.queue_id(text)
   to hooks_admin;
 
 grant execute on function

@@ -221,3 +221,15 @@ fn only_a_superuser_creates_the_extension() {
         )
     );
 }
+
+#[test]
+fn admin_sends_by_a_plain_insert_that_names_the_queue() {
+    let database = Database::new();
+    let mut admin = member(&database, Some("hooks_admin"));
+    run(
+        &mut admin,
+        "insert into hooks.message (queue_id, body, due_at) values (hooks.queue_id('good'), 'z', '2100-01-01')",
+    );
+    let stored: i64 = value(&mut admin, "select count(*) from hooks.message where body = 'z'");
+    assert_eq!(stored, 1);
+}
