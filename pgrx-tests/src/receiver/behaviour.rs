@@ -27,6 +27,8 @@ pub enum Behaviour {
     Barrier(usize, Answer),
     /// One behaviour for each request, in turn; the last one stays.
     Script(Vec<Behaviour>),
+    /// This for one in so many requests, counted from the first, and 200 at once for the others.
+    OneIn(usize, Box<Behaviour>),
 }
 
 impl Behaviour {

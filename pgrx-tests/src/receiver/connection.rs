@@ -195,6 +195,8 @@ impl Connection {
                     .unwrap_or_else(|| Behaviour::status(200));
                 State::Waiting(Instant::now(), first)
             }
+            // Which one it is depends on the path, and is decided there.
+            Behaviour::OneIn(_, behaviour) => State::Waiting(Instant::now(), *behaviour),
             Behaviour::Close => return Some(Step::Close),
             Behaviour::Reset => {
                 let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));

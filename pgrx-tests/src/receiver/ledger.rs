@@ -147,6 +147,8 @@ impl Route {
                     .cloned()
                     .unwrap_or_else(|| Behaviour::status(200))
             }
+            Some(Behaviour::OneIn(every, _)) if !self.turn.is_multiple_of(*every) => Behaviour::status(200),
+            Some(Behaviour::OneIn(_, behaviour)) => behaviour.as_ref().clone(),
             Some(behaviour) => behaviour.clone(),
         }
     }

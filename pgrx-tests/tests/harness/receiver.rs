@@ -109,6 +109,18 @@ fn script_goes_through_its_behaviours_and_stays_at_the_last() {
 }
 
 #[test]
+fn one_in_so_many_behaves_differently() {
+    let receiver = Receiver::start();
+    receiver.on("/", Behaviour::OneIn(3, Box::new(Behaviour::status(503))));
+    let mut client = Client::connect(&receiver);
+    let statuses = [(); 7].map(|()| {
+        client.post("/", b"");
+        client.status()
+    });
+    assert_eq!(statuses, [200, 200, 503, 200, 200, 503, 200]);
+}
+
+#[test]
 fn delay_holds_back_one_answer_and_nobody_else() {
     let receiver = Receiver::start();
     receiver.on("/slow", Behaviour::slow(Duration::from_millis(200)));

@@ -1,5 +1,7 @@
 //! Medians and percentiles.
 
+use pg_hooks_tests::Result;
+
 /// Samples in ascending order; never empty.
 pub struct Figures(Vec<f64>);
 
@@ -22,14 +24,29 @@ impl Figures {
         self.percentile(0.5)
     }
 
+    pub fn min(&self) -> f64 {
+        self.0[0]
+    }
+
     pub fn max(&self) -> f64 {
         self.0[self.0.len() - 1]
     }
 }
 
+/// Several runs of a measurement that gives `N` figures each: the median of each figure.
+pub fn medians<const N: usize>(
+    runs: usize,
+    mut measure: impl FnMut(usize) -> Result<[f64; N]>,
+) -> Result<[f64; N]> {
+    let runs: Vec<[f64; N]> = (1..=runs).map(&mut measure).collect::<Result<_>>()?;
+    Ok(std::array::from_fn(|place| {
+        Figures::of(runs.iter().map(|run| run[place]).collect()).median()
+    }))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Figures;
+    use super::{Figures, medians};
 
     #[test]
     fn percentile_is_the_nearest_rank() {
@@ -38,7 +55,13 @@ mod tests {
             [0.5, 0.9, 0.99, 1.0].map(|share| figures.percentile(share)),
             [100.0, 180.0, 198.0, 200.0]
         );
-        assert_eq!(figures.max(), 200.0);
+        assert_eq!((figures.min(), figures.max()), (1.0, 200.0));
         assert_eq!(Figures::of(vec![3.0, 1.0, 2.0]).median(), 2.0);
+    }
+
+    #[test]
+    fn each_figure_has_a_median_of_its_own() {
+        let runs = [[1.0, 30.0], [2.0, 10.0], [3.0, 20.0]];
+        assert_eq!(medians(3, |run| Ok(runs[run - 1])).unwrap(), [2.0, 20.0]);
     }
 }

@@ -54,6 +54,11 @@ fn check_server(report: &mut Report) {
         );
         let demo = ["--package", "pg_hooks_tests", "--bin", "demo", "--", "--once"];
         report.step("demo", || command::run(with_tree(cargo("run")).args(demo)));
+        // Every measurement, tiny: that all of them work and lose nothing, not how fast anything is.
+        let smoke = ["--package", "pg_hooks_tests", "--bin", "bench", "--", "smoke"];
+        report.step("bench-smoke", || {
+            command::run(with_tree(cargo("run")).args(smoke))
+        });
     }
 }
 
