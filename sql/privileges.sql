@@ -43,10 +43,8 @@ grant select on hooks.installation, hooks.queue_state to hooks_admin;
 
 -- Functions are named one by one: whoever may execute a trigger function can make a trigger of it.
 grant execute on function
-  hooks.create_queue(text, text, text, jsonb, interval, integer[], integer, interval[], interval, interval, text, integer, boolean, text,
-    integer, interval, integer, real, interval, integer, interval, integer),
-  hooks.alter_queue(text, text, text, text, jsonb, interval, integer[], integer, interval[], interval, interval, text, integer, boolean, text, text[],
-    integer, interval, integer, real, interval, integer, interval, integer),
+  hooks.create_queue,
+  hooks.alter_queue,
   hooks.drop_queue(text, boolean),
   hooks.pause(text),
   hooks.resume(text),
@@ -56,14 +54,14 @@ grant execute on function
   to hooks_admin;
 
 grant execute on function
-  hooks.send(text, text, timestamptz, jsonb),
-  hooks.send(text, json, timestamptz, jsonb),
-  hooks.send(text, jsonb, timestamptz, jsonb),
-  hooks.send(text, bytea, timestamptz, jsonb),
-  hooks.send_batch(text, text[], timestamptz, jsonb),
-  hooks.send_batch(text, json[], timestamptz, jsonb),
-  hooks.send_batch(text, jsonb[], timestamptz, jsonb),
-  hooks.send_batch(text, bytea[], timestamptz, jsonb)
+  hooks.send(text, text, timestamptz, jsonb, text, timestamptz),
+  hooks.send(text, json, timestamptz, jsonb, text, timestamptz),
+  hooks.send(text, jsonb, timestamptz, jsonb, text, timestamptz),
+  hooks.send(text, bytea, timestamptz, jsonb, text, timestamptz),
+  hooks.send_batch(text, text[], timestamptz, jsonb, text, timestamptz),
+  hooks.send_batch(text, json[], timestamptz, jsonb, text, timestamptz),
+  hooks.send_batch(text, jsonb[], timestamptz, jsonb, text, timestamptz),
+  hooks.send_batch(text, bytea[], timestamptz, jsonb, text, timestamptz)
   to hooks_admin, hooks_sender;
 
 grant select on hooks.attempt, hooks.message_log, hooks.queue_state to hooks_reader;

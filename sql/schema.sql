@@ -46,6 +46,8 @@ create table hooks.queue (
   description          text,
   created_at           timestamptz not null default now(),
   updated_at           timestamptz not null default now(),
+  ordering_policy      text not null default 'skip',
+  bury_expired         boolean not null default false,
   constraint queue_pkey
     primary key (id),
   constraint queue_name_is_unique
@@ -84,6 +86,8 @@ comment on column hooks.queue.active is 'False: messages are kept and nothing is
 comment on column hooks.queue.description is 'Free text for people.';
 comment on column hooks.queue.created_at is 'When the queue was made.';
 comment on column hooks.queue.updated_at is 'When the queue was last changed.';
+comment on column hooks.queue.ordering_policy is 'What a dead letter means for later messages of its ordering key: skip lets them go, block holds them back until it is redriven or deleted.';
+comment on column hooks.queue.bury_expired is 'Whether a message that expires becomes a dead letter.';
 
 create table hooks.queue_state (
   queue_id bigint not null,
@@ -117,6 +121,8 @@ create table hooks.message (
   headers         jsonb,
   body            text,
   body_bytes      bytea,
+  ordering_key    text,
+  expires_at      timestamptz,
   constraint message_pkey
     primary key (id),
   constraint one_body
@@ -126,6 +132,10 @@ create table hooks.message (
 );
 
 create index message_by_due on hooks.message (queue_id, due_at, id);
+
+-- The hash makes every key short; keys that share one are kept in order together.
+create index message_by_key on hooks.message (queue_id, pg_catalog.hashtextextended(ordering_key, 0), id)
+  where ordering_key is not null;
 
 comment on table hooks.message is 'Messages that wait for their (next) attempt. A finished message leaves this table for hooks.message_log or hooks.dead_letter. A plain INSERT sends, like hooks.send().';
 comment on column hooks.message.id is 'Identifies the message for life, over all attempts and redrives.';
@@ -138,6 +148,8 @@ comment on column hooks.message.created_at is 'When the message was stored: star
 comment on column hooks.message.headers is 'Headers of this message, as a JSON object of strings; they win over those of the queue.';
 comment on column hooks.message.body is 'Text body, sent in UTF-8 byte for byte.';
 comment on column hooks.message.body_bytes is 'Binary body, sent byte for byte.';
+comment on column hooks.message.ordering_key is 'Messages of a queue with the same key are sent one after the other, in the order of their ids.';
+comment on column hooks.message.expires_at is 'No attempt starts from then on: the message ends as expired.';
 
 -- What became of messages -------------------------------------------------------------------------
 
@@ -208,18 +220,21 @@ create table hooks.dead_letter (
   headers     jsonb,
   body        text,
   body_bytes  bytea,
+  ordering_key text,
   constraint dead_letter_pkey
     primary key (id)
 );
 
 create index dead_letter_by_queue on hooks.dead_letter (queue_id, dead_at, id);
+create index dead_letter_by_key on hooks.dead_letter (queue_id, pg_catalog.hashtextextended(ordering_key, 0), id)
+  where ordering_key is not null;
 
 comment on table hooks.dead_letter is 'Messages that could not be delivered, with everything needed to send them again: hooks.redrive(id).';
 comment on column hooks.dead_letter.id is 'Id of the message; it keeps it when redriven.';
 comment on column hooks.dead_letter.queue_id is 'The queue it was sent to.';
 comment on column hooks.dead_letter.attempts is 'Attempts made over its whole life.';
 comment on column hooks.dead_letter.last_status is 'HTTP status of the last answer, if there was one.';
-comment on column hooks.dead_letter.error_class is 'Kind of the last failure, as in hooks.attempt, or worker_died, queue_dropped or unreadable.';
+comment on column hooks.dead_letter.error_class is 'Kind of the last failure, as in hooks.attempt, or worker_died, queue_dropped, unreadable or expired.';
 comment on column hooks.dead_letter.last_error is 'What went wrong last, for people.';
 comment on column hooks.dead_letter.created_at is 'When the message was stored.';
 comment on column hooks.dead_letter.due_at is 'When its last attempt was due.';
@@ -227,6 +242,7 @@ comment on column hooks.dead_letter.dead_at is 'When it was given up.';
 comment on column hooks.dead_letter.headers is 'Headers of the message.';
 comment on column hooks.dead_letter.body is 'Text body of the message.';
 comment on column hooks.dead_letter.body_bytes is 'Binary body of the message.';
+comment on column hooks.dead_letter.ordering_key is 'Ordering key of the message.';
 
 -- State of the installation -----------------------------------------------------------------------
 

@@ -22,8 +22,27 @@ mod worker;
 pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
-extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["schema"]);
-extension_sql_file!("../sql/views.sql", name = "views", requires = ["functions"]);
+extension_sql_file!(
+    "../sql/functions/checks.sql",
+    name = "checks",
+    requires = ["schema"]
+);
+extension_sql_file!(
+    "../sql/functions/queues.sql",
+    name = "queues",
+    requires = ["checks"]
+);
+extension_sql_file!(
+    "../sql/functions/messages.sql",
+    name = "messages",
+    requires = ["queues"]
+);
+extension_sql_file!(
+    "../sql/functions/worker.sql",
+    name = "worker",
+    requires = ["messages"]
+);
+extension_sql_file!("../sql/views.sql", name = "views", requires = ["worker"]);
 extension_sql_file!(
     "../sql/privileges.sql",
     name = "privileges",

@@ -18,11 +18,18 @@ fn send_text(
     body: Option<AnyElement>,
     at: Option<TimestampWithTimeZone>,
     headers: Option<AnyElement>,
+    ordering_key: Option<AnyElement>,
+    expires_at: Option<TimestampWithTimeZone>,
 ) -> i64 {
     let queue_id = queue::id_by_name(queue).or_raise();
+    let options = Options {
+        at,
+        headers: handed_on(headers, pg_sys::JSONBOID).or_raise(),
+        ordering_key: handed_on(ordering_key, pg_sys::TEXTOID).or_raise(),
+        expires_at,
+    };
     let body = handed_on(body, pg_sys::TEXTOID).or_raise();
-    let headers = handed_on(headers, pg_sys::JSONBOID).or_raise();
-    TEXT.with(|insert| store(insert, TEXT_INSERT, queue_id, body, at, headers))
+    TEXT.with(|insert| store(insert, TEXT_INSERT, queue_id, body, options))
         .or_raise()
 }
 
@@ -32,19 +39,36 @@ fn send_bytea(
     body: Option<AnyElement>,
     at: Option<TimestampWithTimeZone>,
     headers: Option<AnyElement>,
+    ordering_key: Option<AnyElement>,
+    expires_at: Option<TimestampWithTimeZone>,
 ) -> i64 {
     let queue_id = queue::id_by_name(queue).or_raise();
+    let options = Options {
+        at,
+        headers: handed_on(headers, pg_sys::JSONBOID).or_raise(),
+        ordering_key: handed_on(ordering_key, pg_sys::TEXTOID).or_raise(),
+        expires_at,
+    };
     let body = handed_on(body, pg_sys::BYTEAOID).or_raise();
-    let headers = handed_on(headers, pg_sys::JSONBOID).or_raise();
     BYTEA
-        .with(|insert| store(insert, BYTEA_INSERT, queue_id, body, at, headers))
+        .with(|insert| store(insert, BYTEA_INSERT, queue_id, body, options))
         .or_raise()
 }
 
+/// What may be said of a message besides its queue and body.
+struct Options {
+    at: Option<TimestampWithTimeZone>,
+    headers: DatumWithOid<'static>,
+    ordering_key: DatumWithOid<'static>,
+    expires_at: Option<TimestampWithTimeZone>,
+}
+
 const TEXT_INSERT: &str =
-    "insert into hooks.message (queue_id, body, due_at, headers) values ($1, $2, $3, $4) returning id";
+    "insert into hooks.message (queue_id, body, due_at, headers, ordering_key, expires_at)
+     values ($1, $2, $3, $4, $5, $6) returning id";
 const BYTEA_INSERT: &str =
-    "insert into hooks.message (queue_id, body_bytes, due_at, headers) values ($1, $2, $3, $4) returning id";
+    "insert into hooks.message (queue_id, body_bytes, due_at, headers, ordering_key, expires_at)
+     values ($1, $2, $3, $4, $5, $6) returning id";
 
 /// A statement prepared once per backend and never freed: backends end without running destructors
 /// of PostgreSQL's memory.
@@ -60,11 +84,17 @@ fn store(
     insert: &str,
     queue_id: i64,
     body: DatumWithOid,
-    at: Option<TimestampWithTimeZone>,
-    headers: DatumWithOid,
+    options: Options,
 ) -> Result<i64, Error> {
     let body_type = PgOid::from(body.oid());
-    let arguments = [queue_id.into(), body, at.into(), headers];
+    let arguments = [
+        queue_id.into(),
+        body,
+        options.at.into(),
+        options.headers,
+        options.ordering_key,
+        options.expires_at.into(),
+    ];
     let id = Spi::connect_mut(|client| -> spi::Result<Option<i64>> {
         let statement = match prepared.get() {
             Some(statement) => *statement,
@@ -74,6 +104,8 @@ fn store(
                     body_type,
                     PgBuiltInOids::TIMESTAMPTZOID.into(),
                     PgBuiltInOids::JSONBOID.into(),
+                    PgBuiltInOids::TEXTOID.into(),
+                    PgBuiltInOids::TIMESTAMPTZOID.into(),
                 ];
                 let statement: &'static _ = Box::leak(Box::new(client.prepare_mut(insert, &types)?.keep()));
                 prepared.get_or_init(|| statement)
@@ -104,6 +136,8 @@ mod column {
     pub const HEADERS: usize = 8;
     pub const BODY: usize = 9;
     pub const BODY_BYTES: usize = 10;
+    pub const ORDERING_KEY: usize = 11;
+    pub const EXPIRES_AT: usize = 12;
 }
 
 /// Checks a row of `hooks.message` before it is stored and tells the worker at commit.
@@ -134,13 +168,26 @@ pub fn check(row: &NewRow) -> Result<Option<(i32, pg_sys::Datum)>, Error> {
             "Give the time at which to send.",
         ));
     }
-    wake::note_due(queue_id, due_at.unwrap_or(now).max(now));
     let future = due_at.is_some_and(|due_at| due_at >= now);
+    let due_at = due_at.unwrap_or(now).max(now);
+    if row
+        .get::<i64>(column::EXPIRES_AT)
+        .is_some_and(|expires_at| expires_at <= due_at)
+    {
+        return Err(Error::invalid(
+            "message expires before it is due",
+            "Give an expires_at after the due time, and after now.",
+        ));
+    }
+    wake::note_due(queue_id, due_at);
     Ok((!future).then(|| (column::DUE_AT as i32, pg_sys::Datum::from(now))))
 }
 
 /// More attempts than a message can ever have.
 const MAX_ATTEMPT: i32 = 1_000_000;
+
+/// Longest ordering key.
+const MAX_KEY_BYTES: usize = 1000;
 
 /// Columns with defaults that a plain INSERT or UPDATE can set. The table's own constraints hold them
 /// too, but their errors would print the row with its body and headers.
@@ -161,6 +208,15 @@ fn check_bookkeeping(row: &NewRow) -> Result<(), Error> {
         return refuse(
             "attempts must count up from 0 to 1000000",
             "Leave attempt and attempts_before out.",
+        );
+    }
+    if row
+        .size(column::ORDERING_KEY)
+        .is_some_and(|bytes| bytes == 0 || bytes > MAX_KEY_BYTES)
+    {
+        return refuse(
+            "ordering key must have 1 to 1000 bytes",
+            "Leave it out for a message without order.",
         );
     }
     if !row.is_null(column::BODY) && !row.is_null(column::BODY_BYTES) {

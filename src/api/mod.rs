@@ -1,5 +1,5 @@
 //! What SQL calls: thin shims over `domain` and `wake`, by subject. Their SQL declarations are in
-//! `sql/functions.sql`.
+//! `sql/functions`.
 
 mod message;
 mod operate;

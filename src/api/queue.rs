@@ -58,6 +58,11 @@ fn note_queue(queue_id: i64) {
 }
 
 #[pg_extern(sql = false)]
+fn note_backlog(queue_id: i64) {
+    wake::note_due(queue_id, i64::MIN);
+}
+
+#[pg_extern(sql = false)]
 fn queue_id(queue: Option<AnyElement>) -> i64 {
     id_by_name(queue).or_raise()
 }

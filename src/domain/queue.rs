@@ -29,6 +29,11 @@ pub struct Queue {
     pub rate_limit: Option<RateLimit>,
     /// When to stop sending for a while; `None` for never.
     pub breaker: Option<BreakerPolicy>,
+    /// Whether a dead letter holds back later messages of its ordering key until it is redriven or
+    /// purged.
+    pub dead_letters_block: bool,
+    /// Whether a message that expires becomes a dead letter.
+    pub bury_expired: bool,
     /// Paused or inactive queues keep their messages and send nothing.
     pub active: bool,
 }

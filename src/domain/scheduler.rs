@@ -8,10 +8,13 @@
 //! 2. [`Scheduler::plan`] says which rows to read, within the free slots;
 //! 3. [`Scheduler::admit`] says which of the rows read to send, and puts them in flight.
 //!
-//! Invariants: a message is in flight at most once; a queue never has more in flight than its
-//! `max_in_flight`, all together never more than the slots; every row below a queue's cursor is in
-//! flight, finished, or announced again by a note.
+//! Invariants: a message is in flight at most once, and with an ordering key no other of its key is; a
+//! queue never has more in flight than its `max_in_flight`, all together never more than the slots;
+//! every row below a queue's cursor is in flight, finished, announced again by a note, or comes after
+//! another of its key.
 
+mod flights;
+mod keys;
 mod lane;
 mod probation;
 mod share;
@@ -22,16 +25,14 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::outcome::Outcome;
 use super::queue::{Queue, QueueId};
-use super::retry::{self, Resolution};
 use super::time::Timestamp;
 pub use lane::Cursor;
 use lane::Lane;
 pub use probation::MAX_DEATHS;
 use probation::Probation;
-use share::{BYTE_BUDGET, SMALL_BYTES, fair_share};
-pub use words::{Admission, Candidate, Fetch, MessageId, Notice, Verdict};
+use share::fair_share;
+pub use words::{Admission, Answer, Candidate, Fetch, Head, KeyHash, MessageId, Notice, Range, Verdict};
 
 struct Flight {
     queue_id: QueueId,
@@ -39,6 +40,8 @@ struct Flight {
     weight: usize,
     /// Number of the attempt within its budget, counted from 1.
     budget_attempt: u32,
+    expires_at: Option<Timestamp>,
+    ordering_key: Option<KeyHash>,
 }
 
 /// See the module.
@@ -148,7 +151,8 @@ impl Scheduler {
             .collect()
     }
 
-    /// Which rows to read now. Every fetch must be answered by [`Scheduler::admit`].
+    /// Which rows to read now. Every fetch must be answered by [`Scheduler::admit`]
+    /// or [`Scheduler::unread`].
     ///
     /// The free slots are shared out evenly among the queues that have something due, in turns.
     pub fn plan(&mut self, now: Timestamp) -> Vec<Fetch> {
@@ -192,147 +196,6 @@ impl Scheduler {
             }
         }
         fetches
-    }
-
-    /// Takes in the rows that a fetch returned, and says what to do with them.
-    ///
-    /// `cut` says that the fetch ended before its limit although there may be more. `next_due` is when
-    /// the first row after those due by now is due. Rows that are in flight are passed over.
-    pub fn admit(
-        &mut self,
-        fetch: &Fetch,
-        rows: &[Candidate],
-        cut: bool,
-        next_due: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Vec<Admission> {
-        let Some(lane) = self.lanes.get_mut(&fetch.queue_id) else {
-            return Vec::new();
-        };
-        let granted = std::mem::take(&mut lane.granted) as usize;
-        let mut admitted = Vec::new();
-        let mut considered = 0;
-        for row in rows {
-            let weight = if row.size > SMALL_BYTES { row.size } else { 0 };
-            let left = BYTE_BUDGET.saturating_sub(self.bytes);
-            let fits = weight == 0 || self.bytes == 0 || (weight <= left && lane.bytes <= left);
-            if !fits && !self.in_flight.contains_key(&row.id) {
-                lane.squeezed = true;
-                self.squeezed.push(fetch.queue_id);
-                break;
-            }
-            if admitted.len() == granted {
-                break;
-            }
-            considered += 1;
-            lane.cursor = Cursor {
-                due_at: row.due_at,
-                id: row.id,
-            };
-            if self.in_flight.contains_key(&row.id) || self.parked.contains(&row.id) {
-                continue;
-            }
-            let Some(admission) = self.probation.admit(fetch.queue_id, row, now) else {
-                continue;
-            };
-            let budget_attempt = row.attempt.saturating_sub(row.attempts_before).saturating_add(1);
-            self.in_flight.insert(
-                row.id,
-                Flight {
-                    queue_id: fetch.queue_id,
-                    weight,
-                    budget_attempt,
-                },
-            );
-            lane.in_flight += 1;
-            lane.bytes += weight;
-            self.bytes += weight;
-            admitted.push(admission);
-        }
-        lane.start(u32::try_from(admitted.len()).unwrap_or(u32::MAX), now);
-        let all_read = !cut && considered == rows.len() && rows.len() < fetch.limit as usize;
-        lane.read(all_read, next_due);
-        let starved = lane.squeezed;
-        self.place(fetch.queue_id);
-        if admitted.len() < granted && !starved {
-            self.ease();
-        }
-        admitted
-    }
-
-    /// Lets the queue of a message in flight learn from its outcome: rate of failures, Retry-After,
-    /// overload. `started` is when the attempt began.
-    pub fn observe(
-        &mut self,
-        id: MessageId,
-        outcome: &Outcome,
-        started: Timestamp,
-        now: Timestamp,
-    ) -> Option<(QueueId, Notice)> {
-        let queue_id = self.queue_of(id)?;
-        self.now = now;
-        let notice = self.lanes.get_mut(&queue_id)?.observe(outcome, started, now);
-        self.place(queue_id);
-        notice.map(|notice| (queue_id, notice))
-    }
-
-    /// What becomes of a message in flight after this outcome. `jitter` is uniform in [-1, 1].
-    #[must_use]
-    pub fn verdict(&self, id: MessageId, outcome: &Outcome, now: Timestamp, jitter: f64) -> Verdict {
-        // Delivered is delivered, whatever became of the queue meanwhile.
-        if let Outcome::Accepted { .. } = outcome {
-            return Verdict::Delivered;
-        }
-        let Some(flight) = self.in_flight.get(&id) else {
-            return Verdict::Dead;
-        };
-        let Some(lane) = self.lanes.get(&flight.queue_id) else {
-            return Verdict::Dead;
-        };
-        match retry::resolve(&lane.queue.retry, flight.budget_attempt, outcome, jitter) {
-            Resolution::Delivered => Verdict::Delivered,
-            Resolution::RetryIn(delay) => Verdict::RetryAt(now.after(delay)),
-            Resolution::Dead => Verdict::Dead,
-        }
-    }
-
-    /// A message is no longer in flight: its result is recorded, and it is due again at `due_at` if
-    /// that was a retry.
-    pub fn release(&mut self, id: MessageId, due_at: Option<Timestamp>) {
-        let Some(flight) = self.in_flight.remove(&id) else {
-            return;
-        };
-        let queue_id = flight.queue_id;
-        self.bytes = self.bytes.saturating_sub(flight.weight);
-        if let Some(lane) = self.lanes.get_mut(&queue_id) {
-            lane.in_flight = lane.in_flight.saturating_sub(1);
-            lane.bytes = lane.bytes.saturating_sub(flight.weight);
-            if let Some(due_at) = due_at {
-                lane.note(due_at);
-            }
-            self.place(queue_id);
-        }
-        for (queue_id, due_at) in self.probation.release(id) {
-            self.note_due(queue_id, due_at);
-        }
-        self.ease();
-    }
-
-    /// Slots or bytes were given back: queues that wait for some are considered again.
-    fn ease(&mut self) {
-        for queue_id in std::mem::take(&mut self.squeezed) {
-            if let Some(lane) = self.lanes.get_mut(&queue_id) {
-                lane.squeezed = false;
-            }
-            self.place(queue_id);
-        }
-    }
-
-    /// Gives up the slot of a message whose result cannot be recorded, and passes it over from now on:
-    /// it was answered, and only the next leader may send it again.
-    pub fn park(&mut self, id: MessageId) {
-        self.parked.insert(id);
-        self.release(id, None);
     }
 
     /// When to plan again if nothing else happens; [`Timestamp::MIN`] for at once.
@@ -385,13 +248,13 @@ impl Scheduler {
             return;
         }
         let ready_at = lane.ready_at();
-        if lane.has_more && ready_at <= self.now {
+        if lane.has_work() && ready_at <= self.now {
             if !lane.in_turn {
                 lane.in_turn = true;
                 self.turns.push_back(id);
             }
         } else {
-            let at = if lane.has_more {
+            let at = if lane.has_work() {
                 ready_at
             } else {
                 lane.next_due.max(ready_at)

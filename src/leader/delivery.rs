@@ -8,7 +8,7 @@ use super::Leader;
 use crate::deliver::Job;
 use crate::domain::message::Message;
 use crate::domain::queue::QueueId;
-use crate::domain::scheduler::{Admission, Fetch, MAX_DEATHS};
+use crate::domain::scheduler::{Admission, Answer, Candidate, Fetch, MAX_DEATHS};
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, Content, Fetched, Grave, Row};
@@ -35,7 +35,7 @@ impl Leader {
         });
         let fetched = fetched.inspect_err(|_| {
             for fetch in &fetches {
-                self.scheduler.admit(fetch, &[], true, None, now);
+                self.scheduler.unread(fetch);
             }
         })?;
         let admitted = self.admit(&fetches, fetched, now);
@@ -52,18 +52,20 @@ impl Leader {
 
     /// Lets the scheduler choose among the rows that were read.
     fn admit(&mut self, fetches: &[Fetch], fetched: Fetched, now: Timestamp) -> Vec<(Admission, Row)> {
-        let mut by_queue: HashMap<QueueId, Vec<Row>> = HashMap::new();
-        for row in fetched.rows {
-            by_queue.entry(row.queue_id).or_default().push(row);
-        }
+        let mut rows_of = by_queue(fetched.rows);
+        let mut heads_of = by_queue(fetched.heads);
         let next_due: HashMap<QueueId, Timestamp> = fetched.next_due.into_iter().collect();
         let mut admitted = Vec::new();
         for fetch in fetches {
-            let rows = by_queue.remove(&fetch.queue_id).unwrap_or_default();
-            let candidates: Vec<_> = rows.iter().map(|row| row.candidate).collect();
-            let next = next_due.get(&fetch.queue_id).copied();
-            let chosen = self.scheduler.admit(fetch, &candidates, false, next, now);
-            let mut rows = rows.into_iter();
+            let heads = heads_of.remove(&fetch.queue_id).unwrap_or_default();
+            let rows = rows_of.remove(&fetch.queue_id).unwrap_or_default();
+            let answer = Answer {
+                rows: &candidates(&rows),
+                next_due: next_due.get(&fetch.queue_id).copied(),
+                heads: &candidates(&heads),
+            };
+            let chosen = self.scheduler.admit(fetch, answer, now);
+            let mut rows = heads.into_iter().chain(rows);
             for admission in chosen {
                 // Admissions come in the order of the rows; rows in between were passed over.
                 if let Some(row) = rows.find(|row| row.candidate.id == admission.id()) {
@@ -78,10 +80,15 @@ impl Leader {
     fn send(&mut self, admitted: Vec<(Admission, Row)>) -> Result<(), Failure> {
         let (admitted, read) = self.read_contents(admitted);
         let mut graves = Vec::new();
+        let mut expired = Vec::new();
         let (mut claimed, mut free) = (Vec::new(), Vec::new());
         for (admission, row) in admitted {
             match (admission, &row.content) {
                 (Admission::Bury(_), _) => graves.push(grave(&row, "worker_died", died(&row))),
+                (Admission::Expire(_), _) if self.buries_expired(row.queue_id) => {
+                    graves.push(grave(&row, "expired", "its time was over".to_owned()));
+                }
+                (Admission::Expire(_), _) => expired.push(row.candidate),
                 (_, Some(Err(problem))) => graves.push(grave(&row, "unreadable", problem.clone())),
                 (Admission::ClaimAndSend(_), _) => claimed.push(row),
                 (Admission::Send(_), _) => free.push(row),
@@ -90,7 +97,7 @@ impl Leader {
         for row in free {
             self.submit(row);
         }
-        let buried = self.bury(graves);
+        let buried = self.bury(graves).and(self.expire(expired));
         let claimed = self.claim_and_submit(claimed);
         read.and(buried).and(claimed)
     }
@@ -100,9 +107,7 @@ impl Leader {
         &mut self,
         mut admitted: Vec<(Admission, Row)>,
     ) -> (Vec<(Admission, Row)>, Result<(), Failure>) {
-        let missing = |(admission, row): &(Admission, Row)| {
-            row.content.is_none() && !matches!(admission, Admission::Bury(_))
-        };
+        let missing = |(admission, row): &(Admission, Row)| row.content.is_none() && admission.is_sent();
         let ids: Vec<i64> = admitted
             .iter()
             .filter(|a| missing(a))
@@ -113,7 +118,7 @@ impl Leader {
         }
         let (mut contents, result) = self.contents(ids);
         admitted.retain_mut(|(admission, row)| {
-            if row.content.is_none() && !matches!(admission, Admission::Bury(_)) {
+            if row.content.is_none() && admission.is_sent() {
                 row.content = contents.remove(&admission.id());
                 if row.content.is_none() {
                     let again = result.is_err().then_some(row.candidate.due_at);
@@ -175,6 +180,34 @@ impl Leader {
         result
     }
 
+    fn buries_expired(&self, queue_id: QueueId) -> bool {
+        self.scheduler
+            .queue(queue_id)
+            .is_some_and(|queue| queue.bury_expired)
+    }
+
+    /// Ends messages whose time is over.
+    fn expire(&mut self, expired: Vec<Candidate>) -> Result<(), Failure> {
+        if expired.is_empty() {
+            return Ok(());
+        }
+        let messages: Vec<_> = expired.iter().map(|row| (row.id, row.attempt)).collect();
+        let result = self.transaction(c"pg_hooks: ending expired messages", |client| {
+            store::expire(client, &messages)
+        });
+        for row in &expired {
+            match result {
+                Ok(()) => self.scheduler.release(row.id, None),
+                Err(_) => self.wait_for_row(row.id, row.due_at),
+            }
+        }
+        // A row that somebody has locked is no reason to rest.
+        result.or_else(|failure| match failure.code {
+            PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => Ok(()),
+            _ => Err(failure),
+        })
+    }
+
     fn bury(&mut self, graves: Vec<Grave>) -> Result<(), Failure> {
         if graves.is_empty() {
             return Ok(());
@@ -219,6 +252,18 @@ impl Leader {
             message,
         });
     }
+}
+
+fn by_queue(rows: Vec<Row>) -> HashMap<QueueId, Vec<Row>> {
+    let mut by_queue: HashMap<QueueId, Vec<Row>> = HashMap::new();
+    for row in rows {
+        by_queue.entry(row.queue_id).or_default().push(row);
+    }
+    by_queue
+}
+
+fn candidates(rows: &[Row]) -> Vec<Candidate> {
+    rows.iter().map(|row| row.candidate).collect()
 }
 
 fn grave(row: &Row, error_class: &str, last_error: String) -> Grave {

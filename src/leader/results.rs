@@ -132,7 +132,7 @@ impl Leader {
     fn release(&mut self, record: &Record) {
         let due_at = match record.verdict {
             Verdict::RetryAt(due_at) => Some(due_at),
-            Verdict::Delivered | Verdict::Dead => None,
+            Verdict::Delivered | Verdict::Dead | Verdict::Expired => None,
         };
         self.scheduler.release(record.attempt.message_id, due_at);
     }

@@ -9,7 +9,7 @@ use super::{column, optional, statement};
 use crate::domain::headers::Headers;
 use crate::domain::message::Body;
 use crate::domain::queue::QueueId;
-use crate::domain::scheduler::{Candidate, Fetch};
+use crate::domain::scheduler::{Candidate, Fetch, Range};
 use crate::domain::time::Timestamp;
 use crate::session::{Failure, from_postgres, to_postgres};
 
@@ -29,42 +29,99 @@ pub type Content = Result<(Headers, Body), String>;
 /// What a fetch brought.
 #[derive(Default)]
 pub struct Fetched {
-    /// Due rows, in order within each queue.
+    /// Due rows of the ranges, in order within each queue.
     pub rows: Vec<Row>,
+    /// First rows of ordering keys, due or not, in the order asked for within each queue.
+    pub heads: Vec<Row>,
     /// For each queue, when its first row after those due is due.
     pub next_due: Vec<(QueueId, Timestamp)>,
 }
 
+/// The columns that `read` takes, of a row `m` in a queue of number `w.queue_id`. Large contents are
+/// left for `read_contents`, so that memory is bounded by what is sent and not by what is due.
+macro_rules! row_columns {
+    ($inline_bytes:literal) => {
+        concat!(
+            "w.queue_id, m.id, m.due_at, m.attempt, m.attempts_before, m.deaths::integer, m.size, m.written_by,
+             m.expires_at, m.ordering_hash,
+             case when m.size <= ", $inline_bytes, " then convert_to(m.headers::text, 'UTF8') end,
+             case when m.size <= ", $inline_bytes, " then convert_to(m.body, 'UTF8') end,
+             case when m.size <= ", $inline_bytes, " then m.body_bytes end "
+        )
+    };
+}
+
+macro_rules! stored_columns {
+    () => {
+        "m.id, m.due_at, m.attempt, m.attempts_before, m.deaths, m.xmin as written_by,
+         m.headers, m.body, m.body_bytes, m.expires_at,
+         hashtextextended(m.ordering_key, 0) as ordering_hash,
+         coalesce(octet_length(m.body), octet_length(m.body_bytes), 0)
+           + coalesce(pg_column_size(m.headers), 0) as size "
+    };
+}
+
 // Each queue is one walk over the index message_by_due, from its cursor on, and one look at what
-// comes next. Large contents are left for `read_contents`, so that memory is bounded by what is sent
-// and not by what is due.
+// comes next. Contents of a row with an ordering key are read when it is the first of its key.
 statement!(
     FETCH,
-    "select w.queue_id, m.id, m.due_at, m.attempt, m.attempts_before, m.deaths::integer, m.size, m.written_by,
-            case when m.size <= $6 then convert_to(m.headers::text, 'UTF8') end,
-            case when m.size <= $6 then convert_to(m.body, 'UTF8') end,
-            case when m.size <= $6 then m.body_bytes end
-     from unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::integer[])
-       as w(queue_id, after_due_at, after_id, row_limit)
-     cross join lateral (
-       (select m.id, m.due_at, m.attempt, m.attempts_before, m.deaths, m.xmin as written_by,
-               m.headers, m.body, m.body_bytes,
-               coalesce(octet_length(m.body), octet_length(m.body_bytes), 0)
-                 + coalesce(pg_column_size(m.headers), 0) as size
-        from hooks.message as m
-        where m.queue_id = w.queue_id
-          and (m.due_at, m.id) > (w.after_due_at, w.after_id)
-          and m.due_at <= $5
-        order by m.due_at, m.id
-        limit w.row_limit)
-       union all
-       (select m.id, m.due_at, 0, 0, 0::smallint, m.xmin, null, null, null, 0
-        from hooks.message as m
-        where m.queue_id = w.queue_id
-          and m.due_at > $5
-        order by m.due_at, m.id
-        limit 1)
-     ) as m"
+    concat!(
+        "select ",
+        row_columns!("case when m.ordering_hash is null then $6 else -1 end"),
+        "
+         from unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::integer[])
+           as w(queue_id, after_due_at, after_id, row_limit)
+         cross join lateral (
+           (select ",
+        stored_columns!(),
+        "
+            from hooks.message as m
+            where m.queue_id = w.queue_id
+              and (m.due_at, m.id) > (w.after_due_at, w.after_id)
+              and m.due_at <= $5
+            order by m.due_at, m.id
+            limit w.row_limit)
+           union all
+           (select m.id, m.due_at, 0, 0, 0::smallint, m.xmin, null, null, null, null, null, 0
+            from hooks.message as m
+            where m.queue_id = w.queue_id
+              and m.due_at > $5
+            order by m.due_at, m.id
+            limit 1)
+         ) as m"
+    )
+);
+
+// The first row of each ordering key, by a look into the index message_by_key.
+statement!(
+    HEADS,
+    concat!(
+        "select ",
+        row_columns!("$6"),
+        "
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[])
+           as w(queue_id, key, from_id, dead_letters_block)
+         cross join lateral (
+           select ",
+        stored_columns!(),
+        "
+           from hooks.message as m
+           where m.queue_id = w.queue_id
+             and hashtextextended(m.ordering_key, 0) = w.key
+             and m.ordering_key is not null
+             and m.id >= w.from_id
+           order by m.id
+           limit 1
+         ) as m
+         where m.due_at > $5
+            or not (w.dead_letters_block and exists (
+              select
+              from hooks.dead_letter as d
+              where d.queue_id = w.queue_id
+                and hashtextextended(d.ordering_key, 0) = w.key
+                and d.ordering_key is not null
+                and d.id < m.id))"
+    )
 );
 
 /// Reads the rows that the scheduler asked for, with contents of up to `inline_bytes` each (none when
@@ -75,57 +132,102 @@ pub fn fetch(
     now: Timestamp,
     inline_bytes: i32,
 ) -> Result<Fetched, Failure> {
-    let queue_ids: Vec<i64> = fetches.iter().map(|fetch| fetch.queue_id).collect();
-    let after_due: Vec<_> = fetches
+    let mut fetched = Fetched {
+        heads: fetch_heads(client, fetches, now, inline_bytes)?,
+        ..Fetched::default()
+    };
+    let ranges: Vec<_> = fetches
         .iter()
-        .map(|fetch| to_postgres(fetch.after.due_at))
+        .filter_map(|fetch| Some((fetch.queue_id, fetch.range?)))
         .collect();
-    let after_ids: Vec<i64> = fetches.iter().map(|fetch| fetch.after.id).collect();
-    let limits: Vec<i32> = fetches
-        .iter()
-        .map(|f| i32::try_from(f.limit).unwrap_or(i32::MAX))
-        .collect();
+    if ranges.is_empty() {
+        return Ok(fetched);
+    }
+    let limit = |range: &Range| i32::try_from(range.limit).unwrap_or(i32::MAX);
     let arguments = [
-        queue_ids.into(),
-        after_due.into(),
-        after_ids.into(),
-        limits.into(),
+        ranges.iter().map(|(id, _)| *id).collect::<Vec<_>>().into(),
+        ranges
+            .iter()
+            .map(|(_, range)| to_postgres(range.after.due_at))
+            .collect::<Vec<_>>()
+            .into(),
+        ranges
+            .iter()
+            .map(|(_, range)| range.after.id)
+            .collect::<Vec<_>>()
+            .into(),
+        ranges
+            .iter()
+            .map(|(_, range)| limit(range))
+            .collect::<Vec<_>>()
+            .into(),
         to_postgres(now).into(),
         inline_bytes.into(),
     ];
-    let mut fetched = Fetched::default();
     for row in FETCH.with(|statement| statement.read(client, &arguments))? {
         let due_at = from_postgres(column(&row, 3)?);
-        let queue_id = column(&row, 1)?;
         if due_at > now {
-            fetched.next_due.push((queue_id, due_at));
+            fetched.next_due.push((column(&row, 1)?, due_at));
         } else {
-            fetched.rows.push(read(&row, queue_id, due_at, inline_bytes)?);
+            fetched.rows.push(read(&row, inline_bytes)?);
         }
     }
     Ok(fetched)
 }
 
-fn read(
-    row: &SpiHeapTupleData<'_>,
-    queue_id: QueueId,
-    due_at: Timestamp,
+/// Rows come in the order of the keys asked for: the plan is a nested loop over these.
+fn fetch_heads(
+    client: &mut SpiClient<'_>,
+    fetches: &[Fetch],
+    now: Timestamp,
     inline_bytes: i32,
-) -> Result<Row, Failure> {
+) -> Result<Vec<Row>, Failure> {
+    let heads: Vec<_> = fetches
+        .iter()
+        .flat_map(|fetch| fetch.heads.iter().map(move |head| (fetch, head)))
+        .collect();
+    if heads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let arguments = [
+        heads
+            .iter()
+            .map(|(fetch, _)| fetch.queue_id)
+            .collect::<Vec<_>>()
+            .into(),
+        heads.iter().map(|(_, head)| head.key).collect::<Vec<_>>().into(),
+        heads.iter().map(|(_, head)| head.from).collect::<Vec<_>>().into(),
+        heads
+            .iter()
+            .map(|(fetch, _)| fetch.dead_letters_block)
+            .collect::<Vec<_>>()
+            .into(),
+        to_postgres(now).into(),
+        inline_bytes.into(),
+    ];
+    HEADS
+        .with(|statement| statement.read(client, &arguments))?
+        .map(|row| read(&row, inline_bytes))
+        .collect()
+}
+
+fn read(row: &SpiHeapTupleData<'_>, inline_bytes: i32) -> Result<Row, Failure> {
     let size: i32 = column(row, 7)?;
     Ok(Row {
-        queue_id,
+        queue_id: column(row, 1)?,
         candidate: Candidate {
             id: column(row, 2)?,
-            due_at,
+            due_at: from_postgres(column(row, 3)?),
             attempt: count(column(row, 4)?),
             attempts_before: count(column(row, 5)?),
             deaths: count(column(row, 6)?),
             size: usize::try_from(size).unwrap_or(0),
+            expires_at: optional(row, 9)?.map(from_postgres),
+            ordering_key: optional(row, 10)?,
         },
         written_by: column(row, 8)?,
         content: if size <= inline_bytes {
-            Some(read_content(row, 9)?)
+            Some(read_content(row, 11)?)
         } else {
             None
         },

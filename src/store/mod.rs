@@ -14,7 +14,7 @@ pub use message::{
 };
 pub use queue::{QueueRow, load_all_queues, load_queues, queues_version};
 pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, note_open_breaker};
-pub use record::{Record, record};
+pub use record::{Record, expire, record};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;

@@ -38,7 +38,8 @@ macro_rules! select_queue {
                     q.rate_limit, (extract(epoch from q.rate_interval) * 1000000)::bigint, q.rate_burst,
                     q.breaker_threshold::double precision,
                     (extract(epoch from q.breaker_window) * 1000000)::bigint, q.breaker_min_requests,
-                    (extract(epoch from q.breaker_open_time) * 1000000)::bigint, q.breaker_max_probes
+                    (extract(epoch from q.breaker_open_time) * 1000000)::bigint, q.breaker_max_probes,
+                    q.ordering_policy = 'block', q.bury_expired
              from hooks.queue as q ",
             $where
         )
@@ -110,6 +111,8 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
         },
         max_in_flight: count(column(row, 11)?),
         active: column(row, 12)?,
+        dead_letters_block: column(row, 21)?,
+        bury_expired: column(row, 22)?,
         rate_limit: rate_limit(row)?,
         breaker: breaker(row)?,
     }))

@@ -9,7 +9,7 @@ use super::dead_letter::{Buried, Grave, bury};
 use super::statement;
 use crate::deliver::Attempt;
 use crate::domain::queue::QueueId;
-use crate::domain::scheduler::Verdict;
+use crate::domain::scheduler::{MessageId, Verdict};
 use crate::domain::time::Timestamp;
 use crate::session::{Failure, to_postgres};
 
@@ -34,16 +34,17 @@ impl Record {
 }
 
 statement!(
-    DELIVERED,
+    FINISHED,
     "with gone as (
        delete from hooks.message as m
-       using unnest($1::bigint[], $2::integer[], $3::smallint[]) as r(id, attempt, status)
+       using unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[])
+         as r(id, attempt, attempts, status)
        where m.id = r.id
-         and m.attempt = r.attempt - 1
-       returning m.id, m.queue_id, m.created_at, m.due_at, r.attempt, r.status
+         and m.attempt = r.attempt
+       returning m.id, m.queue_id, m.created_at, m.due_at, r.attempts, r.status
      )
      insert into hooks.message_log (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at)
-     select g.id, g.queue_id, 'delivered', g.attempt, g.status, g.created_at, g.due_at, clock_timestamp()
+     select g.id, g.queue_id, $5, g.attempts, g.status, g.created_at, g.due_at, clock_timestamp()
      from gone as g"
 );
 
@@ -70,7 +71,8 @@ statement!(
 /// Records a batch. Returns the messages that became dead letters.
 pub fn record(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Vec<Buried>, Failure> {
     write_attempts(client, records)?;
-    finish_delivered(client, records)?;
+    finish(client, records, Verdict::Delivered, "delivered")?;
+    finish(client, records, Verdict::Expired, "expired")?;
     schedule_retries(client, records)?;
     let graves: Vec<Grave> = records
         .iter()
@@ -84,24 +86,46 @@ pub fn record(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Vec<Buri
     }
 }
 
-fn finish_delivered(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), Failure> {
-    let delivered: Vec<&Record> = records
-        .iter()
-        .filter(|r| r.verdict == Verdict::Delivered)
-        .collect();
-    if delivered.is_empty() {
+/// Moves the messages of this verdict to the log.
+fn finish(
+    client: &mut SpiClient<'_>,
+    records: &[Record],
+    verdict: Verdict,
+    state: &str,
+) -> Result<(), Failure> {
+    let finished: Vec<&Record> = records.iter().filter(|r| r.verdict == verdict).collect();
+    if finished.is_empty() {
         return Ok(());
     }
     let arguments = [
-        delivered
+        finished
             .iter()
             .map(|r| r.attempt.message_id)
             .collect::<Vec<_>>()
             .into(),
-        delivered.iter().map(|r| r.number()).collect::<Vec<_>>().into(),
-        delivered.iter().map(|r| r.status()).collect::<Vec<_>>().into(),
+        finished.iter().map(|r| r.number() - 1).collect::<Vec<_>>().into(),
+        finished.iter().map(|r| r.number()).collect::<Vec<_>>().into(),
+        finished.iter().map(|r| r.status()).collect::<Vec<_>>().into(),
+        state.into(),
     ];
-    DELIVERED.with(|statement| statement.run(client, &arguments))?;
+    FINISHED.with(|statement| statement.run(client, &arguments))?;
+    Ok(())
+}
+
+/// Ends messages whose time is over, each with the attempts it had, without another attempt.
+pub fn expire(client: &mut SpiClient<'_>, messages: &[(MessageId, u32)]) -> Result<(), Failure> {
+    let attempts: Vec<i32> = messages
+        .iter()
+        .map(|(_, attempts)| i32::try_from(*attempts).unwrap_or(i32::MAX))
+        .collect();
+    let arguments = [
+        messages.iter().map(|(id, _)| *id).collect::<Vec<_>>().into(),
+        attempts.clone().into(),
+        attempts.into(),
+        vec![None::<i16>; messages.len()].into(),
+        "expired".into(),
+    ];
+    FINISHED.with(|statement| statement.run(client, &arguments))?;
     Ok(())
 }
 

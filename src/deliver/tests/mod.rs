@@ -49,6 +49,8 @@ fn queue(url: &str) -> Queue {
         max_in_flight: 1_000,
         rate_limit: None,
         breaker: None,
+        dead_letters_block: false,
+        bury_expired: false,
         active: true,
     }
 }

@@ -22,6 +22,8 @@ fn queue(headers: Value) -> Queue {
         max_in_flight: 1,
         rate_limit: None,
         breaker: None,
+        dead_letters_block: false,
+        bury_expired: false,
         active: true,
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Fetch, Notice};
+use super::keys::Keys;
+use super::{Fetch, Head, Notice, Range};
 use crate::domain::breaker::{Breaker, Change};
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::Queue;
@@ -28,6 +29,9 @@ impl Cursor {
     }
 }
 
+/// Most rows to read at once beyond those that may be sent.
+const LONGEST_STRIDE: u32 = 1024;
+
 /// One queue.
 pub struct Lane {
     pub queue: Arc<Queue>,
@@ -41,6 +45,11 @@ pub struct Lane {
     pub has_more: bool,
     /// Messages the running fetch may bring.
     pub granted: u32,
+    pub keys: Keys,
+    /// Whose turn it is when there is one slot for a key and for the range.
+    range_first: bool,
+    /// Rows to read beyond those that may be sent.
+    stride: u32,
     /// It stands in the row of turns.
     pub in_turn: bool,
     /// It waits for others to give slots or bytes back.
@@ -67,6 +76,9 @@ impl Lane {
             next_due: Timestamp::MAX,
             has_more: false,
             granted: 0,
+            keys: Keys::default(),
+            range_first: false,
+            stride: 0,
             in_turn: false,
             waits_until: None,
             held_until: Timestamp::MIN,
@@ -83,6 +95,10 @@ impl Lane {
             self.breaker = Breaker::new();
             self.throttle = Throttle::slow_start();
             self.held_until = Timestamp::MIN;
+        }
+        if self.queue.dead_letters_block && !queue.dead_letters_block {
+            // Keys that were held back are met again.
+            self.note(Timestamp::MIN);
         }
         self.queue = queue;
     }
@@ -107,7 +123,12 @@ impl Lane {
             && !self.squeezed
             && self.in_flight < self.limit()
             && self.breaker.allowance(self.in_flight, Timestamp::MAX) > 0
-            && (self.has_more || self.next_due < Timestamp::MAX)
+            && (self.has_work() || self.next_due < Timestamp::MAX)
+    }
+
+    /// Whether something is known to be due.
+    pub fn has_work(&self) -> bool {
+        self.has_more || self.keys.any_wanted()
     }
 
     /// When a message may start at the earliest, as far as receiver, breaker and rate limit go.
@@ -135,6 +156,40 @@ impl Lane {
         if self.granted == 0 {
             return None;
         }
+        let range_waits = (self.has_more || self.next_due <= now) && !self.keys.enough_wanted();
+        let heads = self.take_heads(range_waits);
+        let left = self.granted - u32::try_from(heads.len()).unwrap_or(self.granted);
+        let range = (left > 0 && range_waits).then(|| self.take_range(left));
+        if heads.is_empty() && range.is_none() {
+            self.granted = 0;
+            return None;
+        }
+        Some(Fetch {
+            queue_id: self.queue.id,
+            range,
+            heads,
+            dead_letters_block: self.queue.dead_letters_block,
+        })
+    }
+
+    /// First rows of keys to read. Keys and the rows that are read in order of due times take turns.
+    fn take_heads(&mut self, range_waits: bool) -> Vec<Head> {
+        if !self.keys.any_wanted() {
+            return Vec::new();
+        }
+        let granted = self.granted as usize;
+        let share = match granted {
+            _ if !range_waits => granted,
+            1 => {
+                self.range_first = !self.range_first;
+                usize::from(!self.range_first)
+            }
+            _ => granted / 2,
+        };
+        self.keys.take(share)
+    }
+
+    fn take_range(&mut self, limit: u32) -> Range {
         let known = if self.cursor < self.furthest {
             self.in_flight
         } else {
@@ -143,11 +198,20 @@ impl Lane {
         // Notes that come while the rows are read start from here.
         self.next_due = Timestamp::MAX;
         self.has_more = false;
-        Some(Fetch {
-            queue_id: self.queue.id,
+        Range {
             after: self.cursor,
-            limit: self.granted.saturating_add(known),
-        })
+            limit: limit.saturating_add(known).saturating_add(self.stride),
+        }
+    }
+
+    /// The last range brought rows that wait for others of their keys and nothing else: such rows are
+    /// passed in larger steps.
+    pub fn stride(&mut self, only_met_keys: bool) {
+        self.stride = if only_met_keys {
+            (self.stride * 2 + 64).min(LONGEST_STRIDE)
+        } else {
+            0
+        };
     }
 
     /// So many messages start now.

@@ -1,5 +1,6 @@
 //! The scheduler against a model of the message table, driven by seed.
 
+mod keys;
 mod limits;
 mod model;
 mod simulation;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
+use crate::domain::outcome::Outcome;
 use crate::domain::queue::{AcceptedStatuses, Method};
 use crate::domain::retry::{Backoff, RetryPolicy};
 
@@ -30,6 +32,8 @@ fn queue(id: QueueId, max_in_flight: u32, max_attempts: u32) -> Arc<Queue> {
         max_in_flight,
         rate_limit: None,
         breaker: None,
+        dead_letters_block: false,
+        bury_expired: false,
         active: true,
     })
 }
@@ -49,7 +53,29 @@ fn row(id: MessageId, due_at: i64) -> Candidate {
         attempts_before: 0,
         deaths: 0,
         size: 1,
+        expires_at: None,
+        ordering_key: None,
     }
+}
+
+fn answer(rows: &[Candidate]) -> Answer<'_> {
+    Answer {
+        rows,
+        next_due: None,
+        heads: &[],
+    }
+}
+
+fn first(scheduler: &mut Scheduler, now: Timestamp) -> Fetch {
+    scheduler.plan(now).swap_remove(0)
+}
+
+fn after(fetch: &Fetch) -> Cursor {
+    fetch.range.expect("a range").after
+}
+
+fn limit(fetch: &Fetch) -> u32 {
+    fetch.range.map_or(0, |range| range.limit)
 }
 
 fn loaded(slots: usize, queues: &[Arc<Queue>]) -> Scheduler {
@@ -75,20 +101,20 @@ fn future_row_wakes_at_its_time_and_not_before() {
     assert_eq!(scheduler.plan(Timestamp(49)), []);
     let fetches = scheduler.plan(Timestamp(50));
     assert_eq!(fetches.len(), 1);
-    assert_eq!(fetches[0].after, Cursor::before(Timestamp::MIN));
+    assert_eq!(after(&fetches[0]), Cursor::before(Timestamp::MIN));
 }
 
 #[test]
 fn late_commit_of_an_earlier_row_moves_the_cursor_back_and_skips_what_is_in_flight() {
     let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
     scheduler.note_due(1, Timestamp(20));
-    let fetch = scheduler.plan(Timestamp(30))[0];
-    let sent = scheduler.admit(&fetch, &[row(7, 20)], false, None, Timestamp(30));
+    let fetch = first(&mut scheduler, Timestamp(30));
+    let sent = scheduler.admit(&fetch, answer(&[row(7, 20)]), Timestamp(30));
     assert_eq!(sent, [Admission::Send(7)]);
     scheduler.note_due(1, Timestamp(10));
-    let again = scheduler.plan(Timestamp(31))[0];
-    assert_eq!(again.after, Cursor::before(Timestamp(10)));
-    let sent = scheduler.admit(&again, &[row(6, 10), row(7, 20)], false, None, Timestamp(31));
+    let again = first(&mut scheduler, Timestamp(31));
+    assert_eq!(after(&again), Cursor::before(Timestamp(10)));
+    let sent = scheduler.admit(&again, answer(&[row(6, 10), row(7, 20)]), Timestamp(31));
     assert_eq!(sent, [Admission::Send(6)]);
 }
 
@@ -96,18 +122,12 @@ fn late_commit_of_an_earlier_row_moves_the_cursor_back_and_skips_what_is_in_flig
 fn queue_never_exceeds_its_own_limit() {
     let mut scheduler = loaded(100, &[queue(1, 3, 3)]);
     scheduler.note_due(1, Timestamp(0));
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    assert_eq!(fetch.limit, 3);
-    scheduler.admit(
-        &fetch,
-        &[row(1, 0), row(2, 0), row(3, 0)],
-        false,
-        None,
-        Timestamp(1),
-    );
+    let fetch = first(&mut scheduler, Timestamp(1));
+    assert_eq!(limit(&fetch), 3);
+    scheduler.admit(&fetch, answer(&[row(1, 0), row(2, 0), row(3, 0)]), Timestamp(1));
     assert_eq!(scheduler.plan(Timestamp(1)), []);
     scheduler.release(2, None);
-    assert_eq!(scheduler.plan(Timestamp(1))[0].limit, 1);
+    assert_eq!(limit(&first(&mut scheduler, Timestamp(1))), 1);
 }
 
 #[test]
@@ -118,7 +138,7 @@ fn slots_are_shared_between_a_long_and_a_short_queue() {
     let limits: Vec<u32> = scheduler
         .plan(Timestamp(1))
         .iter()
-        .map(|fetch| fetch.limit)
+        .map(|fetch| limit(&fetch))
         .collect();
     assert_eq!(limits, [5, 2]);
 }
@@ -127,8 +147,8 @@ fn slots_are_shared_between_a_long_and_a_short_queue() {
 fn full_slots_sleep_until_a_result_comes() {
     let mut scheduler = loaded(1, &[queue(1, 4, 3)]);
     scheduler.note_due(1, Timestamp(0));
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, answer(&[row(1, 0)]), Timestamp(1));
     assert_eq!(scheduler.next_wake(), None);
     scheduler.release(1, None);
     assert_eq!(scheduler.next_wake(), Some(Timestamp::MIN));
@@ -159,8 +179,8 @@ fn note_of_an_unknown_queue_is_told_once_and_read_after_loading() {
 fn failed_fetch_is_planned_again() {
     let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
     scheduler.note_due(1, Timestamp(0));
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    scheduler.admit(&fetch, &[], true, None, Timestamp(1));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.unread(&fetch);
     assert_eq!(scheduler.next_wake(), Some(Timestamp::MIN));
     assert_eq!(scheduler.plan(Timestamp(1)), [fetch]);
 }
@@ -169,9 +189,9 @@ fn failed_fetch_is_planned_again() {
 fn note_during_a_fetch_is_not_lost() {
     let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
     scheduler.note_due(1, Timestamp(0));
-    let fetch = scheduler.plan(Timestamp(1))[0];
+    let fetch = first(&mut scheduler, Timestamp(1));
     scheduler.note_due(1, Timestamp(1));
-    scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1));
+    scheduler.admit(&fetch, answer(&[row(1, 0)]), Timestamp(1));
     assert_eq!(scheduler.plan(Timestamp(1)).len(), 1);
 }
 
@@ -179,13 +199,13 @@ fn note_during_a_fetch_is_not_lost() {
 fn redriven_message_has_a_fresh_budget_of_attempts() {
     let mut scheduler = loaded(8, &[queue(1, 4, 2)]);
     scheduler.note_due(1, Timestamp(0));
-    let fetch = scheduler.plan(Timestamp(1))[0];
+    let fetch = first(&mut scheduler, Timestamp(1));
     let redriven = Candidate {
         attempt: 2,
         attempts_before: 2,
         ..row(1, 0)
     };
-    scheduler.admit(&fetch, &[redriven], false, None, Timestamp(1));
+    scheduler.admit(&fetch, answer(&[redriven]), Timestamp(1));
     let refused = Outcome::Refused {
         status: 500,
         retry_after: None,
@@ -200,8 +220,8 @@ fn probation_claims_what_was_due_at_the_start_only() {
     let mut scheduler = Scheduler::new(8, Some(start));
     scheduler.load_queue(queue(1, 8, 3));
     scheduler.note_due(1, Timestamp(90));
-    let fetch = scheduler.plan(Timestamp(120))[0];
-    let sent = scheduler.admit(&fetch, &[row(1, 90), row(2, 110)], false, None, Timestamp(120));
+    let fetch = first(&mut scheduler, Timestamp(120));
+    let sent = scheduler.admit(&fetch, answer(&[row(1, 90), row(2, 110)]), Timestamp(120));
     assert_eq!(sent, [Admission::ClaimAndSend(1), Admission::Send(2)]);
 }
 
@@ -224,16 +244,16 @@ fn suspects_are_sent_one_at_a_time_and_buried_after_three_deaths() {
         },
         row(4, 0),
     ];
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    let sent = scheduler.admit(&fetch, &rows, false, None, Timestamp(1));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    let sent = scheduler.admit(&fetch, answer(&rows), Timestamp(1));
     assert_eq!(
         sent,
         [Admission::ClaimAndSend(1), Admission::Bury(3), Admission::Send(4)]
     );
     scheduler.release(1, None);
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    assert_eq!(fetch.after, Cursor::before(Timestamp(0)));
-    let sent = scheduler.admit(&fetch, &rows[1..], false, None, Timestamp(1));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    assert_eq!(after(&fetch), Cursor::before(Timestamp(0)));
+    let sent = scheduler.admit(&fetch, answer(&rows[1..]), Timestamp(1));
     assert_eq!(sent, [Admission::ClaimAndSend(2)]);
 }
 
@@ -246,9 +266,11 @@ fn hanging_queues_always_leave_slots_for_another() {
         scheduler.note_due(hanging, Timestamp(0));
         for _ in 0..20 {
             for fetch in scheduler.plan(Timestamp(1)) {
-                let rows: Vec<_> = (0..fetch.limit).map(|n| row(next_id + i64::from(n), 0)).collect();
+                let rows: Vec<_> = (0..limit(&fetch))
+                    .map(|n| row(next_id + i64::from(n), 0))
+                    .collect();
                 next_id += rows.len() as i64;
-                scheduler.admit(&fetch, &rows, true, None, Timestamp(1));
+                scheduler.admit(&fetch, answer(&rows), Timestamp(1));
             }
         }
     }
@@ -258,7 +280,7 @@ fn hanging_queues_always_leave_slots_for_another() {
         .plan(Timestamp(1))
         .into_iter()
         .find(|fetch| fetch.queue_id == 9);
-    assert!(ninth.is_some_and(|fetch| fetch.limit > 0));
+    assert!(ninth.is_some_and(|fetch| limit(&fetch) > 0));
 }
 
 #[test]
@@ -271,13 +293,13 @@ fn large_bodies_are_bounded_by_bytes_and_go_on_after_a_release() {
             ..row(id, 0)
         })
         .collect();
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    let sent = scheduler.admit(&fetch, &rows, false, None, Timestamp(1)).len();
+    let fetch = first(&mut scheduler, Timestamp(1));
+    let sent = scheduler.admit(&fetch, answer(&rows), Timestamp(1)).len();
     assert!((1..=16).contains(&sent), "{sent} MiB in flight");
     assert_eq!(scheduler.next_wake(), None, "no spinning while bytes are used up");
     scheduler.release(1, None);
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    let more = scheduler.admit(&fetch, &rows[sent..], false, None, Timestamp(1));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    let more = scheduler.admit(&fetch, answer(&rows[sent..]), Timestamp(1));
     assert_eq!(more.len(), 1);
 }
 
@@ -285,24 +307,21 @@ fn large_bodies_are_bounded_by_bytes_and_go_on_after_a_release() {
 fn parked_message_gives_its_slot_back_and_is_passed_over() {
     let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
     scheduler.note_due(1, Timestamp(0));
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, answer(&[row(1, 0)]), Timestamp(1));
     scheduler.park(1);
     assert_eq!(scheduler.in_flight(), 0);
     scheduler.note_due(1, Timestamp(0));
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    assert_eq!(
-        scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1)),
-        []
-    );
+    let fetch = first(&mut scheduler, Timestamp(1));
+    assert_eq!(scheduler.admit(&fetch, answer(&[row(1, 0)]), Timestamp(1)), []);
 }
 
 #[test]
 fn accepted_answer_counts_although_the_queue_is_gone() {
     let mut scheduler = loaded(8, &[queue(1, 4, 3)]);
     scheduler.note_due(1, Timestamp(0));
-    let fetch = scheduler.plan(Timestamp(1))[0];
-    scheduler.admit(&fetch, &[row(1, 0)], false, None, Timestamp(1));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, answer(&[row(1, 0)]), Timestamp(1));
     scheduler.drop_queue(1);
     let accepted = Outcome::Accepted { status: 200 };
     assert_eq!(

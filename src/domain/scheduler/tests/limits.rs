@@ -15,15 +15,15 @@ fn send(scheduler: &mut Scheduler, ids: std::ops::Range<i64>, now: i64) -> usize
     let rows: Vec<Candidate> = ids.map(|id| row(id, 0)).collect();
     let mut sent = 0;
     for fetch in scheduler.plan(Timestamp(now)) {
-        let limit = rows.len().min(fetch.limit as usize);
+        let count = rows.len().min(limit(&fetch) as usize);
         sent += scheduler
-            .admit(&fetch, &rows[..limit], true, None, Timestamp(now))
+            .admit(&fetch, answer(&rows[..count]), Timestamp(now))
             .len();
     }
     sent
 }
 
-fn answer(
+fn observe(
     scheduler: &mut Scheduler,
     id: i64,
     status: u16,
@@ -59,7 +59,7 @@ fn retry_after_holds_the_whole_queue_back() {
     let mut scheduler = loaded(100, &[with(|q| q.max_in_flight = 1)]);
     scheduler.note_due(1, Timestamp(0));
     assert_eq!(send(&mut scheduler, 1..50, SECOND), 1);
-    answer(&mut scheduler, 1, 429, Some(7), SECOND);
+    observe(&mut scheduler, 1, 429, Some(7), SECOND);
     assert_eq!(scheduler.next_wake(), Some(Timestamp(8 * SECOND)));
     assert_eq!(send(&mut scheduler, 2..50, 8 * SECOND - 1), 0);
     assert_eq!(send(&mut scheduler, 2..50, 8 * SECOND), 1);
@@ -70,7 +70,7 @@ fn overloaded_receiver_gets_fewer_at_once() {
     let mut scheduler = loaded(400, &[with(|_| {})]);
     scheduler.note_due(1, Timestamp(0));
     assert_eq!(send(&mut scheduler, 1..200, SECOND), 64);
-    answer(&mut scheduler, 1, 503, None, SECOND);
+    observe(&mut scheduler, 1, 503, None, SECOND);
     for id in 2..40 {
         scheduler.release(id, None);
     }
@@ -82,8 +82,9 @@ fn tripped_breaker_stops_the_queue_and_a_probe_brings_it_back() {
     let mut scheduler = loaded(100, &[with(|q| q.breaker = Some(BreakerPolicy::default()))]);
     scheduler.note_due(1, Timestamp(0));
     assert_eq!(send(&mut scheduler, 1..11, SECOND), 10);
+    scheduler.note_due(1, Timestamp(SECOND));
     let notices: Vec<_> = (1..11)
-        .filter_map(|id| answer(&mut scheduler, id, 500, None, SECOND))
+        .filter_map(|id| observe(&mut scheduler, id, 500, None, SECOND))
         .collect();
     let until = Timestamp(31 * SECOND);
     assert_eq!(notices, [Notice::Breaker(Change::Tripped { until })]);
@@ -92,7 +93,7 @@ fn tripped_breaker_stops_the_queue_and_a_probe_brings_it_back() {
     assert_eq!(send(&mut scheduler, 20..100, 31 * SECOND), 1);
     assert_eq!(send(&mut scheduler, 21..100, 31 * SECOND), 0);
     assert_eq!(
-        answer(&mut scheduler, 20, 200, None, 32 * SECOND),
+        observe(&mut scheduler, 20, 200, None, 32 * SECOND),
         Some(Notice::Breaker(Change::Recovered))
     );
     assert_eq!(
@@ -107,5 +108,5 @@ fn gone_receiver_is_told() {
     let mut scheduler = loaded(100, &[with(|_| {})]);
     scheduler.note_due(1, Timestamp(0));
     send(&mut scheduler, 1..2, SECOND);
-    assert_eq!(answer(&mut scheduler, 1, 410, None, SECOND), Some(Notice::Gone));
+    assert_eq!(observe(&mut scheduler, 1, 410, None, SECOND), Some(Notice::Gone));
 }

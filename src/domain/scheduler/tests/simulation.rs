@@ -12,13 +12,22 @@ struct Simulation {
     scheduler: Scheduler,
     /// A commit that nothing told of, such as COMMIT PREPARED.
     untold: bool,
+    /// Messages that have an id and are not committed yet.
+    late: Vec<(QueueId, Candidate)>,
 }
 
 impl Simulation {
     fn new(seed: u64) -> Simulation {
         let mut random = fastrand::Rng::with_seed(seed);
         let queues = (1..=4)
-            .map(|id| queue(id, random.u32(1..=SLOTS as u32), random.u32(1..=4)))
+            .map(|id| {
+                let made = queue(id, random.u32(1..=SLOTS as u32), random.u32(1..=4));
+                let dead_letters_block = random.bool();
+                Arc::new(Queue {
+                    dead_letters_block,
+                    ..Queue::clone(&made)
+                })
+            })
             .collect::<Vec<_>>();
         let scheduler = loaded(SLOTS, &queues);
         Simulation {
@@ -26,12 +35,17 @@ impl Simulation {
             world: World::new(queues),
             scheduler,
             untold: false,
+            late: Vec::new(),
         }
     }
 
     fn step(&mut self) {
         match self.random.u32(0..100) {
-            0..30 => self.send(),
+            0..26 => self.send(),
+            26 => self.send_late(),
+            27 => self.commit_late(),
+            28 => self.cancel(),
+            29 => self.purge(),
             30..65 => self.deliver(false),
             65..85 => self.finish_one(),
             85..92 => self.advance(),
@@ -48,30 +62,84 @@ impl Simulation {
         Timestamp(self.world.now.0 + self.random.i64(-SECOND..=5 * SECOND))
     }
 
+    /// A row as a transaction stores it; every third has a key, every fifth an end.
+    fn new_row(&mut self, id: MessageId) -> Candidate {
+        let due_at = self.due_time();
+        let key = self.random.i64(1..=3);
+        Candidate {
+            ordering_key: (self.random.u32(0..3) == 0).then_some(key),
+            expires_at: (self.random.u32(0..5) == 0).then(|| Timestamp(due_at.0 + 3 * SECOND)),
+            ..row(id, due_at.0)
+        }
+    }
+
     fn send(&mut self) {
-        let (queue_id, due_at) = (self.random.i64(1..=4), self.due_time());
-        self.world.commit(queue_id, due_at);
-        self.scheduler.note_due(queue_id, due_at);
+        let queue_id = self.random.i64(1..=4);
+        let row = self.new_row(self.world.next_id);
+        self.world.commit(queue_id, row);
+        self.scheduler.note_due(queue_id, row.due_at);
+    }
+
+    /// A message takes its id, and commits after others that took theirs later.
+    fn send_late(&mut self) {
+        let queue_id = self.random.i64(1..=4);
+        let row = self.new_row(self.world.next_id);
+        self.world.next_id += 1;
+        self.late.push((queue_id, row));
+    }
+
+    fn commit_late(&mut self) {
+        if let Some((queue_id, row)) = self.late.pop() {
+            self.world.committed_late.insert(row.id);
+            self.world.commit(queue_id, row);
+            self.scheduler.note_due(queue_id, row.due_at);
+        }
     }
 
     fn send_untold(&mut self) {
-        let (queue_id, due_at) = (self.random.i64(1..=4), self.due_time());
-        self.world.commit(queue_id, due_at);
+        let queue_id = self.random.i64(1..=4);
+        let row = self.new_row(self.world.next_id);
+        self.world.commit(queue_id, row);
         self.untold = true;
+    }
+
+    /// Somebody cancels a message. A note tells only of one with a key.
+    fn cancel(&mut self) {
+        let ids: Vec<MessageId> = self.world.rows.keys().copied().collect();
+        let Some(id) = self.random.choice(ids) else { return };
+        if self.world.on_the_wire.contains(&id) {
+            return;
+        }
+        let Some(gone) = self.world.rows.remove(&id) else {
+            return;
+        };
+        self.world.finished.insert(id);
+        if gone.candidate.ordering_key.is_some() {
+            self.scheduler.note_due(gone.queue_id, Timestamp::MIN);
+        }
+    }
+
+    /// Dead letters are purged, and what they held back may go.
+    fn purge(&mut self) {
+        for (queue_id, _) in std::mem::take(&mut self.world.dead).into_keys() {
+            self.scheduler.note_due(queue_id, Timestamp::MIN);
+        }
     }
 
     fn deliver(&mut self, fails: bool) {
         for fetch in self.scheduler.plan(self.world.now) {
             if fails {
-                self.scheduler.admit(&fetch, &[], true, None, self.world.now);
+                self.scheduler.unread(&fetch);
                 continue;
             }
-            let (mut rows, next_due) = self.world.read(&fetch);
-            let cut = rows.len() > 1 && self.random.u32(0..10) == 0;
-            if cut {
-                rows.truncate(1);
-            }
-            for admission in self.scheduler.admit(&fetch, &rows, cut, next_due, self.world.now) {
+            let (rows, next_due) = self.world.read(&fetch);
+            let heads = self.world.read_heads(&fetch);
+            let answer = Answer {
+                rows: &rows,
+                next_due,
+                heads: &heads,
+            };
+            for admission in self.scheduler.admit(&fetch, answer, self.world.now) {
                 self.world.send(&fetch, admission);
             }
         }
@@ -86,8 +154,8 @@ impl Simulation {
         else {
             return;
         };
-        if self.world.graves.remove(&id) {
-            self.world.record(id, Verdict::Dead);
+        if let Some(end) = self.world.ends.remove(&id) {
+            self.world.record(id, end);
             self.scheduler.release(id, None);
             return;
         }
@@ -120,6 +188,7 @@ impl Simulation {
         let old = &self.world.queues[&id];
         let changed = Arc::new(Queue {
             active: self.random.u32(0..4) > 0,
+            dead_letters_block: self.random.bool(),
             max_in_flight: self.random.u32(in_flight.max(1) as u32..=SLOTS as u32),
             ..Queue::clone(old)
         });
@@ -141,7 +210,7 @@ impl Simulation {
     /// The leader dies with everything it had in memory; what was on the wire is sent again.
     fn restart(&mut self) {
         self.world.on_the_wire.clear();
-        self.world.graves.clear();
+        self.world.ends.clear();
         self.scheduler = Scheduler::new(SLOTS, Some(self.world.now));
         for queue in self.world.queues.values() {
             self.scheduler.load_queue(Arc::clone(queue));
@@ -175,8 +244,12 @@ impl Simulation {
             });
             self.scheduler.load_queue(Arc::clone(queue));
         }
+        while !self.late.is_empty() {
+            self.commit_late();
+        }
         self.rescan();
         for _ in 0..100_000 {
+            self.purge();
             if self.world.rows.is_empty() {
                 return;
             }

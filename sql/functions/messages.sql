@@ -1,0 +1,237 @@
+-- Messages. Functions in C are in src/api; they are declared here so that names, defaults, privileges
+-- and comments of the whole interface are read in one place.
+
+create function hooks.send(
+  queue        text,
+  body         text,
+  at           timestamptz default null,
+  headers      jsonb default null,
+  ordering_key text default null,
+  expires_at   timestamptz default null
+)
+returns bigint
+language c
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'send_text_wrapper';
+comment on function hooks.send(text, text, timestamptz, jsonb, text, timestamptz) is 'Stores a message for the queue; it is sent when the transaction commits, or at the given time if that is later. Messages of one ordering key are sent one after the other; after expires_at no attempt starts. Returns its id.';
+
+-- Plain SQL, so that the planner puts its body in place of the call.
+create function hooks.send(
+  queue        text,
+  body         jsonb,
+  at           timestamptz default null,
+  headers      jsonb default null,
+  ordering_key text default null,
+  expires_at   timestamptz default null
+)
+returns bigint
+language sql
+volatile
+as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4, $5, $6) $$;
+comment on function hooks.send(text, jsonb, timestamptz, jsonb, text, timestamptz) is 'As hooks.send(text, text), with a JSON body.';
+
+create function hooks.send(
+  queue        text,
+  body         json,
+  at           timestamptz default null,
+  headers      jsonb default null,
+  ordering_key text default null,
+  expires_at   timestamptz default null
+)
+returns bigint
+language sql
+volatile
+as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4, $5, $6) $$;
+comment on function hooks.send(text, json, timestamptz, jsonb, text, timestamptz) is 'As hooks.send(text, text), with a JSON body, whose text is kept as it is.';
+
+create function hooks.send(
+  queue        text,
+  body         bytea,
+  at           timestamptz default null,
+  headers      jsonb default null,
+  ordering_key text default null,
+  expires_at   timestamptz default null
+)
+returns bigint
+language c
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as 'MODULE_PATHNAME', 'send_bytea_wrapper';
+comment on function hooks.send(text, bytea, timestamptz, jsonb, text, timestamptz) is 'As hooks.send(text, text), with a binary body.';
+
+create function hooks.send_batch(
+  queue        text,
+  bodies       text[],
+  at           timestamptz default null,
+  headers      jsonb default null,
+  ordering_key text default null,
+  expires_at   timestamptz default null
+)
+returns setof bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  -- An unknown queue is an error, also for an empty batch.
+  select hooks.queue_id(send_batch.queue);
+  insert into hooks.message (queue_id, due_at, headers, body, ordering_key, expires_at)
+  select q.id, send_batch.at, send_batch.headers, b.body, send_batch.ordering_key, send_batch.expires_at
+  from (select hooks.queue_id(send_batch.queue) as id offset 0) as q,
+       unnest(send_batch.bodies) with ordinality as b(body, place)
+  order by b.place
+  returning id
+$$;
+comment on function hooks.send_batch(text, text[], timestamptz, jsonb, text, timestamptz) is 'Stores one message for each body. Returns their ids in the order of the bodies.';
+
+create function hooks.send_batch(
+  queue        text,
+  bodies       jsonb[],
+  at           timestamptz default null,
+  headers      jsonb default null,
+  ordering_key text default null,
+  expires_at   timestamptz default null
+)
+returns setof bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$ select hooks.send_batch($1, $2::text[], $3, $4, $5, $6) $$;
+comment on function hooks.send_batch(text, jsonb[], timestamptz, jsonb, text, timestamptz) is 'As hooks.send_batch(text, text[]), with JSON bodies.';
+
+create function hooks.send_batch(
+  queue        text,
+  bodies       json[],
+  at           timestamptz default null,
+  headers      jsonb default null,
+  ordering_key text default null,
+  expires_at   timestamptz default null
+)
+returns setof bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$ select hooks.send_batch($1, $2::text[], $3, $4, $5, $6) $$;
+comment on function hooks.send_batch(text, json[], timestamptz, jsonb, text, timestamptz) is 'As hooks.send_batch(text, text[]), with JSON bodies, whose text is kept as it is.';
+
+create function hooks.send_batch(
+  queue        text,
+  bodies       bytea[],
+  at           timestamptz default null,
+  headers      jsonb default null,
+  ordering_key text default null,
+  expires_at   timestamptz default null
+)
+returns setof bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  -- An unknown queue is an error, also for an empty batch.
+  select hooks.queue_id(send_batch.queue);
+  insert into hooks.message (queue_id, due_at, headers, body_bytes, ordering_key, expires_at)
+  select q.id, send_batch.at, send_batch.headers, b.body, send_batch.ordering_key, send_batch.expires_at
+  from (select hooks.queue_id(send_batch.queue) as id offset 0) as q,
+       unnest(send_batch.bodies) with ordinality as b(body, place)
+  order by b.place
+  returning id
+$$;
+comment on function hooks.send_batch(text, bytea[], timestamptz, jsonb, text, timestamptz) is 'As hooks.send_batch(text, text[]), with binary bodies.';
+
+create function hooks.cancel(id bigint)
+returns boolean
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with gone as (
+    delete from hooks.message as m where m.id = cancel.id
+    returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at
+  ), logged as (
+    insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at)
+    select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now()
+    from gone as g
+    returning 1
+  )
+  select exists (select from logged)
+$$;
+comment on function hooks.cancel(bigint) is 'Cancels a message that is not finished. Returns false when there is none of that id. An attempt that is on the wire may still arrive.';
+
+create function hooks.redrive(id bigint)
+returns boolean
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with revived as (
+    delete from hooks.dead_letter as d where d.id = redrive.id
+    returning d.*
+  ), stored as (
+    insert into hooks.message (id, queue_id, due_at, attempt, attempts_before, created_at, headers, body, body_bytes,
+      ordering_key)
+    select r.id, r.queue_id, now(), r.attempts, r.attempts, r.created_at, r.headers, r.body, r.body_bytes,
+           r.ordering_key
+    from revived as r
+    returning 1
+  )
+  select exists (select from stored)
+$$;
+comment on function hooks.redrive(bigint) is 'Sends a dead letter again, under its id, with a fresh budget of attempts and without an end. Returns false when there is none of that id.';
+
+create function hooks.status(
+  message_id bigint,
+  out id bigint,
+  out queue text,
+  out state text,
+  out attempts integer,
+  out due_at timestamptz,
+  out created_at timestamptz,
+  out finished_at timestamptz,
+  out last_status smallint,
+  out last_error text
+)
+returns setof record
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select found.id, q.name, found.state, found.attempts, found.due_at, found.created_at, found.finished_at,
+         coalesce(found.last_status, last.status), coalesce(found.last_error, last.error)
+  from (
+    select m.id, m.queue_id,
+           case when m.expires_at <= now() then 'expired'
+                when m.due_at > now() and m.attempt = m.attempts_before then 'scheduled'
+                when m.attempt > m.attempts_before then 'retrying'
+                else 'pending' end as state,
+           m.attempt as attempts, m.due_at, m.created_at, null::timestamptz as finished_at,
+           null::smallint as last_status, null::text as last_error
+    from hooks.message as m
+    where m.id = status.message_id
+    union all
+    select d.id, d.queue_id, 'dead', d.attempts, d.due_at, d.created_at, d.dead_at, d.last_status, d.last_error
+    from hooks.dead_letter as d
+    where d.id = status.message_id
+    union all
+    select l.id, l.queue_id, l.state, l.attempts, l.due_at, l.created_at, l.finished_at, l.last_status, null
+    from hooks.message_log as l
+    where l.id = status.message_id
+  ) as found
+  left join hooks.queue as q on q.id = found.queue_id
+  left join lateral (
+    select a.status, a.error
+    from hooks.attempt as a
+    where a.message_id = found.id
+    order by a.attempt desc
+    limit 1
+  ) as last on true
+$$;
+comment on function hooks.status(bigint) is 'Where a message stands: scheduled, pending, retrying, delivered, dead, expired or cancelled. No row for an id that never was or is past its retention.';

@@ -1,0 +1,135 @@
+//! Ordering keys: strict order within one, no delay for others, memory for what is in flight.
+
+use super::*;
+
+fn keyed(id: MessageId, due_at: i64, key: KeyHash) -> Candidate {
+    Candidate {
+        ordering_key: Some(key),
+        ..row(id, due_at)
+    }
+}
+
+fn heads(rows: &[Candidate]) -> Answer<'_> {
+    Answer {
+        heads: rows,
+        ..answer(&[])
+    }
+}
+
+/// The scheduler has met these rows.
+fn met(rows: &[Candidate]) -> Scheduler {
+    let mut scheduler = loaded(64, &[queue(1, 64, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    assert_eq!(scheduler.admit(&fetch, answer(rows), Timestamp(1)), []);
+    scheduler
+}
+
+#[test]
+fn keyed_row_is_sent_when_it_was_read_as_the_first_of_its_key() {
+    let mut scheduler = met(&[keyed(5, 0, 77), keyed(6, 0, 77), keyed(7, 0, 88)]);
+    let fetch = first(&mut scheduler, Timestamp(1));
+    let keys: Vec<KeyHash> = fetch.heads.iter().map(|head| head.key).collect();
+    assert_eq!(keys, [77, 88], "each key once");
+    let sent = scheduler.admit(&fetch, heads(&[keyed(5, 0, 77), keyed(7, 0, 88)]), Timestamp(1));
+    assert_eq!(sent, [Admission::Send(5), Admission::Send(7)]);
+    assert_eq!(scheduler.plan(Timestamp(1)), [], "the others wait");
+}
+
+#[test]
+fn next_of_a_key_is_looked_for_behind_the_one_that_is_finished() {
+    let mut scheduler = met(&[keyed(5, 0, 77)]);
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, heads(&[keyed(5, 0, 77)]), Timestamp(1));
+    scheduler.release(5, None);
+    let fetch = first(&mut scheduler, Timestamp(1));
+    assert_eq!(fetch.heads, [Head { key: 77, from: 5 }]);
+    assert_eq!(fetch.range, None, "nothing else is due");
+    assert_eq!(scheduler.admit(&fetch, heads(&[]), Timestamp(1)), []);
+    assert_eq!(scheduler.next_wake(), None);
+}
+
+#[test]
+fn retry_holds_its_key_back_and_an_earlier_message_goes_first() {
+    let mut scheduler = met(&[keyed(5, 0, 77)]);
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, heads(&[keyed(5, 0, 77)]), Timestamp(1));
+    // A transaction that took its id earlier commits now.
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, answer(&[keyed(3, 0, 77)]), Timestamp(1));
+    scheduler.release(5, Some(Timestamp(100)));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    assert_eq!(fetch.heads, [Head { key: 77, from: 3 }]);
+    let sent = scheduler.admit(&fetch, heads(&[keyed(3, 0, 77)]), Timestamp(1));
+    assert_eq!(sent, [Admission::Send(3)]);
+}
+
+#[test]
+fn head_that_is_not_due_yet_wakes_at_its_time() {
+    let mut scheduler = met(&[keyed(6, 0, 77)]);
+    let fetch = first(&mut scheduler, Timestamp(1));
+    assert_eq!(
+        scheduler.admit(&fetch, heads(&[keyed(5, 50, 77)]), Timestamp(1)),
+        []
+    );
+    assert_eq!(scheduler.next_wake(), Some(Timestamp(50)));
+}
+
+#[test]
+fn keys_and_other_messages_take_turns() {
+    let mut scheduler = loaded(8, &[queue(1, 1, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, answer(&[keyed(1, 0, 77)]), Timestamp(1));
+    let mut ranges = 0;
+    for _ in 0..10 {
+        scheduler.note_due(1, Timestamp(1));
+        let fetch = first(&mut scheduler, Timestamp(1));
+        assert!(
+            fetch.heads.len() + usize::from(fetch.range.is_some()) == 1,
+            "one slot"
+        );
+        ranges += usize::from(fetch.range.is_some());
+        scheduler.unread(&fetch);
+    }
+    assert_eq!(ranges, 5);
+}
+
+#[test]
+fn a_million_rows_of_one_key_are_passed_in_large_steps_and_few_keys_are_held() {
+    let mut scheduler = loaded(64, &[queue(1, 64, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let mut next = 1;
+    let mut fetches = 0;
+    while next <= 1_000_000 {
+        let fetch = first(&mut scheduler, Timestamp(1));
+        let rows: Vec<_> = (next..next + i64::from(limit(&fetch)))
+            .map(|id| keyed(id, 0, 77))
+            .collect();
+        next += rows.len() as i64;
+        let first_rows = [keyed(1, 0, 77)];
+        let heads: &[Candidate] = if fetch.heads.is_empty() { &[] } else { &first_rows };
+        scheduler.admit(
+            &fetch,
+            Answer {
+                rows: &rows,
+                next_due: None,
+                heads,
+            },
+            Timestamp(1),
+        );
+        fetches += 1;
+    }
+    assert_eq!(scheduler.in_flight(), 1);
+    assert!(fetches < 1_100, "{fetches} fetches");
+}
+
+#[test]
+fn parked_message_holds_its_key_back() {
+    let mut scheduler = met(&[keyed(5, 0, 77)]);
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, heads(&[keyed(5, 0, 77)]), Timestamp(1));
+    scheduler.park(5);
+    assert_eq!(scheduler.plan(Timestamp(1)), []);
+}
