@@ -8,6 +8,7 @@ mod delivery;
 mod follow;
 mod notices;
 mod results;
+mod survey;
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+
+use survey::Survey;
 
 use crate::deliver::{Pool, Settings};
 use crate::domain::address::AddressRules;
@@ -59,9 +62,9 @@ struct Leader {
     postponed: Vec<(MessageId, Timestamp)>,
     /// When to come back to what is held up or postponed.
     held_up_until: Timestamp,
-    next_rescan: Timestamp,
-    /// What the table of queues was like when it was read as a whole.
-    queues_version: (i64, i64),
+    survey: Survey,
+    /// When to look at all queues again.
+    next_survey: Timestamp,
     /// Queues that do not exist and that messages name.
     orphaned: Vec<QueueId>,
     /// Transactions that were prepared when last looked; `None` when there is nothing to watch.
@@ -121,7 +124,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         session::exit_for_restart()
     });
     let now = session::now();
-    let mut leader = Leader {
+    Leader {
         database,
         extension,
         webhook_key: installation.webhook_key,
@@ -133,8 +136,8 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         held_up: Vec::new(),
         postponed: Vec::new(),
         held_up_until: now,
-        next_rescan: now,
-        queues_version: (0, 0),
+        survey: Survey::begin(),
+        next_survey: Timestamp::MAX,
         orphaned: Vec::new(),
         prepared: Some(BTreeSet::new()),
         next_prepared_poll: now,
@@ -142,11 +145,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         record_at: now,
         deliver_at: now,
         random: fastrand::Rng::new(),
-    };
-    if let Err(failure) = leader.load_everything() {
-        give_up("could not load the queues", &failure);
     }
-    leader
 }
 
 fn give_up(what: &str, failure: &Failure) -> ! {

@@ -1,7 +1,6 @@
 //! Following what others change: notes of commits, queues, the extension itself.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,16 +9,15 @@ use pgrx::prelude::*;
 use super::Leader;
 use crate::domain::queue::QueueId;
 use crate::domain::time::Timestamp;
-use crate::guc;
 use crate::session::{self, Failure};
-use crate::store::{self, QueueRow};
+use crate::store;
 use crate::wake::Note;
 
 /// How often to look whether a prepared transaction was committed, of which no note tells.
 const PREPARED_POLL: Duration = Duration::from_millis(500);
 
 impl Leader {
-    /// Takes in what commits told, and looks at everything when it is time to.
+    /// Takes in what commits told, and looks at some queues more when a survey is under way.
     pub fn follow(&mut self, now: Timestamp) -> Result<(), Failure> {
         let changed = self.take_notes();
         if self.database.prepared.swap(false, Ordering::AcqRel) {
@@ -27,25 +25,25 @@ impl Leader {
             self.next_prepared_poll = now;
         }
         let finished = self.prepared.is_some() && now >= self.next_prepared_poll && self.poll_prepared()?;
-        if self.database.notes.take_overflow() || finished {
-            let loaded = self.load_everything();
-            return loaded.inspect_err(|_| self.database.notes.overflow());
+        if self.database.notes.take_overflow() || finished || now >= self.next_survey {
+            self.survey.ask();
+            self.next_survey = Timestamp::MAX;
         }
         if !changed.is_empty() {
             self.load_changed(changed)?;
         }
-        if now >= self.next_rescan {
-            self.rescan()?;
-        }
+        self.survey()?;
         self.bury_orphans()
     }
 
     /// When to look at the tables even if nobody tells of a change.
     pub fn next_look(&self) -> Timestamp {
+        if self.survey.is_under_way() || !self.orphaned.is_empty() {
+            return Timestamp::MIN;
+        }
         match self.prepared {
-            Some(_) => self.next_rescan.min(self.next_prepared_poll),
-            None if self.orphaned.is_empty() => self.next_rescan,
-            None => Timestamp::MIN,
+            Some(_) => self.next_survey.min(self.next_prepared_poll),
+            None => self.next_survey,
         }
     }
 
@@ -78,26 +76,6 @@ impl Leader {
         Ok(finished)
     }
 
-    /// Reads all queues and when each has something due.
-    pub fn load_everything(&mut self) -> Result<(), Failure> {
-        let (queues, version) = self.transaction(c"pg_hooks: loading queues", |client| {
-            Ok((store::load_all_queues(client)?, store::queues_version(client)?))
-        })?;
-        let present: HashSet<QueueId> = queues.iter().map(|row| row.id).collect();
-        let gone: Vec<QueueId> = self
-            .scheduler
-            .queue_ids()
-            .filter(|id| !present.contains(id))
-            .collect();
-        for id in gone {
-            self.scheduler.drop_queue(id);
-        }
-        self.load(queues);
-        self.queues_version = version;
-        self.database.generation.fetch_add(1, Ordering::AcqRel);
-        self.rescan()
-    }
-
     pub fn load_changed(&mut self, ids: Vec<QueueId>) -> Result<(), Failure> {
         let ids: Vec<QueueId> = BTreeSet::from_iter(ids).into_iter().collect();
         let loaded = self.transaction(c"pg_hooks: loading changed queues", |client| {
@@ -116,50 +94,9 @@ impl Leader {
         let present: HashSet<QueueId> = queues.iter().map(|row| row.id).collect();
         let gone = ids.into_iter().filter(|id| !present.contains(id));
         for id in gone {
-            self.scheduler.drop_queue(id);
-            self.orphaned.push(id);
+            self.unload(id);
         }
         self.load(queues);
-        Ok(())
-    }
-
-    fn load(&mut self, queues: Vec<QueueRow>) {
-        for QueueRow { id, policy } in queues {
-            match policy {
-                Ok(queue) => self.scheduler.load_queue(Arc::new(queue)),
-                Err(problem) => {
-                    warning!("pg_hooks sends nothing to queue {id}, which is not valid: {problem}");
-                    self.scheduler.suspend_queue(id);
-                }
-            }
-        }
-    }
-
-    /// Looks for what nothing told of: replicated rows, a dropped extension.
-    fn rescan(&mut self) -> Result<(), Failure> {
-        let seen = session::transaction(c"pg_hooks: looking for due messages", |client| {
-            let extension = store::extension_oid(client)?;
-            if extension != Some(self.extension) {
-                return Err(Failure::extension_gone());
-            }
-            let earliest = store::earliest_due(client)?;
-            Ok((
-                earliest,
-                store::orphaned_queues(client)?,
-                store::queues_version(client)?,
-            ))
-        });
-        let (earliest, orphaned, version) = seen?;
-        for (queue_id, due_at) in earliest {
-            self.scheduler.note_due(queue_id, due_at);
-        }
-        self.orphaned = orphaned;
-        if version != self.queues_version {
-            // Noted changes come this way too, once more than needed; others only come this way.
-            self.queues_version = version;
-            self.database.notes.overflow();
-        }
-        self.next_rescan = session::now().after(guc::rescan_interval());
         Ok(())
     }
 

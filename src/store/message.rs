@@ -271,55 +271,6 @@ fn count(value: i32) -> u32 {
     u32::try_from(value).unwrap_or(0)
 }
 
-statement!(
-    EARLIEST,
-    "select m.queue_id, m.due_at
-     from hooks.queue as q
-     cross join lateral (
-       select m.queue_id, m.due_at
-       from hooks.message as m
-       where m.queue_id = q.id
-       order by m.due_at, m.id
-       limit 1
-     ) as m"
-);
-
-// Jumps from queue to queue in the index: the messages of a dropped queue are found without reading
-// those of all others.
-statement!(
-    ORPHANED,
-    "with recursive present(queue_id) as (
-       (select m.queue_id from hooks.message as m order by m.queue_id limit 1)
-       union all
-       select (select m.queue_id from hooks.message as m
-               where m.queue_id > p.queue_id
-               order by m.queue_id
-               limit 1)
-       from present as p
-       where p.queue_id is not null
-     )
-     select p.queue_id
-     from present as p
-     where p.queue_id is not null
-       and not exists (select from hooks.queue as q where q.id = p.queue_id)"
-);
-
-/// When the first message of each queue that has one is due.
-pub fn earliest_due(client: &mut SpiClient<'_>) -> Result<Vec<(QueueId, Timestamp)>, Failure> {
-    EARLIEST
-        .with(|statement| statement.read(client, &[]))?
-        .map(|row| Ok((column(&row, 1)?, from_postgres(column(&row, 2)?))))
-        .collect()
-}
-
-/// Ids of queues that messages name and that do not exist.
-pub fn orphaned_queues(client: &mut SpiClient<'_>) -> Result<Vec<QueueId>, Failure> {
-    ORPHANED
-        .with(|statement| statement.read(client, &[]))?
-        .map(|row| column(&row, 1))
-        .collect()
-}
-
 // A row that somebody has locked, or that is gone, is left out.
 statement!(
     CLAIM,

@@ -6,15 +6,15 @@ mod message;
 mod queue;
 mod queue_state;
 mod record;
+mod survey;
 
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
 pub use installation::{begin_leading, end_leading, extension_oid, prepared_transactions};
-pub use message::{
-    Content, Fetched, Row, claim, earliest_due, fetch, forgive, locked, orphaned_queues, read_contents,
-};
-pub use queue::{QueueRow, load_all_queues, load_queues, queues_version};
+pub use message::{Content, Fetched, Row, claim, fetch, forgive, locked, read_contents};
+pub use queue::{QueueRow, load_queues};
 pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, note_open_breaker};
 pub use record::{Record, expire, record};
+pub use survey::{Surveyed, orphaned_queues, survey};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;

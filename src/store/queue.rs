@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiTupleTable};
+use pgrx::pg_sys;
+use pgrx::spi::{SpiClient, SpiHeapTupleData};
 
 use super::{column, optional, statement};
 use crate::domain::breaker::BreakerPolicy;
@@ -16,14 +17,15 @@ use crate::session::Failure;
 /// A queue as stored.
 pub struct QueueRow {
     pub id: QueueId,
+    /// Changes with the row.
+    pub version: pg_sys::TransactionId,
     /// Its policy, or why the row cannot be used; then its messages wait.
     pub policy: Result<Queue, String>,
 }
 
-/// The columns are read by number in `read`.
-macro_rules! select_queue {
-    ($where:literal) => {
-        concat!(
+// The columns are read by number in `read`.
+statement!(
+    LOAD,
             "select q.id,
                     convert_to(q.url, case getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end),
                     q.method,
@@ -39,33 +41,19 @@ macro_rules! select_queue {
                     q.breaker_threshold::double precision,
                     (extract(epoch from q.breaker_window) * 1000000)::bigint, q.breaker_min_requests,
                     (extract(epoch from q.breaker_open_time) * 1000000)::bigint, q.breaker_max_probes,
-                    q.ordering_policy = 'block', q.bury_expired
-             from hooks.queue as q ",
-            $where
-        )
-    };
-}
-
-statement!(ALL, select_queue!(""));
-statement!(SOME, select_queue!("where q.id = any ($1)"));
-
-/// Every queue.
-pub fn load_all_queues(client: &mut SpiClient<'_>) -> Result<Vec<QueueRow>, Failure> {
-    let rows = ALL.with(|statement| statement.read(client, &[]))?;
-    read_all(rows)
-}
+                    q.ordering_policy = 'block', q.bury_expired, q.xmin
+             from hooks.queue as q
+             where q.id = any ($1)"
+);
 
 /// The queues of these ids that exist.
 pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<QueueRow>, Failure> {
-    let rows = SOME.with(|statement| statement.read(client, &[ids.to_vec().into()]))?;
-    read_all(rows)
-}
-
-fn read_all(rows: SpiTupleTable<'_>) -> Result<Vec<QueueRow>, Failure> {
+    let rows = LOAD.with(|statement| statement.read(client, &[ids.to_vec().into()]))?;
     rows.into_iter()
         .map(|row| {
             Ok(QueueRow {
                 id: column(&row, 1)?,
+                version: column(&row, 23)?,
                 policy: read(&row)?,
             })
         })
@@ -162,18 +150,4 @@ fn micros(micros: i64) -> Duration {
 
 fn count(value: i32) -> u32 {
     u32::try_from(value).unwrap_or(1).max(1)
-}
-
-statement!(
-    VERSION,
-    "select count(*), coalesce(sum(q.xmin::text::bigint), 0)::bigint from hooks.queue as q"
-);
-
-/// Changes when a queue was made, changed or dropped, also by what fires no trigger.
-pub fn queues_version(client: &mut SpiClient<'_>) -> Result<(i64, i64), Failure> {
-    let rows = VERSION.with(|statement| statement.read(client, &[]))?;
-    let Some(row) = rows.into_iter().next() else {
-        return Ok((0, 0));
-    };
-    Ok((column(&row, 1)?, column(&row, 2)?))
 }

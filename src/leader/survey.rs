@@ -1,0 +1,159 @@
+//! Looking at all queues, some in each turn of the leader, so that however many there are, deliveries
+//! go on in between. It finds what nothing told of: replicated rows, notes that had no room, prepared
+//! transactions that were committed, messages without a queue.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use super::Leader;
+use crate::domain::queue::QueueId;
+use crate::guc;
+use crate::session::{self, Failure};
+use crate::store::{self, QueueRow, Surveyed};
+
+/// Queues looked at in one turn: some milliseconds.
+const SLICE: i32 = 500;
+
+/// How far the leader has looked, and what it knows of the rows of queues.
+pub struct Survey {
+    /// Queues up to this id were looked at; `None` when no survey is under way.
+    after: Option<QueueId>,
+    /// Something happened meanwhile that asks for another one.
+    again: bool,
+    /// The version of each row that was loaded.
+    versions: BTreeMap<QueueId, pg_sys::TransactionId>,
+}
+
+impl Survey {
+    /// A first survey is under way.
+    pub fn begin() -> Survey {
+        Survey {
+            after: Some(QueueId::MIN),
+            again: false,
+            versions: BTreeMap::new(),
+        }
+    }
+
+    /// Asks for a survey that begins now or later.
+    pub fn ask(&mut self) {
+        match self.after {
+            Some(_) => self.again = true,
+            None => self.after = Some(QueueId::MIN),
+        }
+    }
+
+    pub fn is_under_way(&self) -> bool {
+        self.after.is_some()
+    }
+
+    /// Queues within these bounds that were loaded and are not among those seen; they are forgotten.
+    fn forget_gone(&mut self, after: QueueId, last: QueueId, seen: &[Surveyed]) -> Vec<QueueId> {
+        let mut seen = seen.iter().map(|queue| queue.id).peekable();
+        let mut gone = Vec::new();
+        for id in self.versions.range(after..=last).map(|(id, _)| *id) {
+            while seen.next_if(|seen| *seen < id).is_some() {}
+            if seen.peek() != Some(&id) {
+                gone.push(id);
+            }
+        }
+        for id in &gone {
+            self.versions.remove(id);
+        }
+        gone
+    }
+
+    fn changed(&self, seen: &[Surveyed]) -> Vec<QueueId> {
+        let changed = seen
+            .iter()
+            .filter(|queue| self.versions.get(&queue.id) != Some(&queue.version));
+        changed.map(|queue| queue.id).collect()
+    }
+}
+
+/// What one turn of a survey read.
+struct Slice {
+    queues: Vec<Surveyed>,
+    changed: Vec<QueueRow>,
+    orphaned: Vec<QueueId>,
+    last: QueueId,
+}
+
+impl Leader {
+    /// Goes on with the survey that is under way.
+    pub fn survey(&mut self) -> Result<(), Failure> {
+        let Some(after) = self.survey.after else {
+            return Ok(());
+        };
+        let slice = self.read_slice(after)?;
+        let gone = self.survey.forget_gone(after, slice.last, &slice.queues);
+        if !gone.is_empty() || !slice.changed.is_empty() {
+            // What backends remember of queues may be out of date as well.
+            self.database.generation.fetch_add(1, Ordering::AcqRel);
+        }
+        for id in gone {
+            self.scheduler.drop_queue(id);
+        }
+        self.load(slice.changed);
+        for queue in &slice.queues {
+            if let Some(due_at) = queue.earliest_due {
+                self.scheduler.note_due(queue.id, due_at);
+            }
+        }
+        self.orphaned.extend(slice.orphaned);
+        self.survey.after = (slice.last < QueueId::MAX).then_some(slice.last);
+        if self.survey.after.is_none() {
+            if std::mem::take(&mut self.survey.again) {
+                self.survey.ask();
+            }
+            self.next_survey = session::now().after(guc::rescan_interval());
+        }
+        Ok(())
+    }
+
+    fn read_slice(&self, after: QueueId) -> Result<Slice, Failure> {
+        session::transaction(c"pg_hooks: looking at queues", |client| {
+            if store::extension_oid(client)? != Some(self.extension) {
+                return Err(Failure::extension_gone());
+            }
+            let queues = store::survey(client, after, SLICE)?;
+            let is_last = queues.len() < SLICE as usize;
+            let last = queues.last().filter(|_| !is_last).map_or(QueueId::MAX, |q| q.id);
+            let changed = self.survey.changed(&queues);
+            Ok(Slice {
+                changed: if changed.is_empty() {
+                    Vec::new()
+                } else {
+                    store::load_queues(client, &changed)?
+                },
+                orphaned: store::orphaned_queues(client, after, last)?,
+                queues,
+                last,
+            })
+        })
+    }
+
+    /// Takes over policies that were read.
+    pub fn load(&mut self, queues: Vec<QueueRow>) {
+        for QueueRow { id, version, policy } in queues {
+            self.survey.versions.insert(id, version);
+            match policy {
+                Ok(queue) => self.scheduler.load_queue(Arc::new(queue)),
+                Err(problem) => {
+                    warning!("pg_hooks sends nothing to queue {id}, which is not valid: {problem}");
+                    self.scheduler.suspend_queue(id);
+                }
+            }
+        }
+    }
+
+    /// Forgets a queue that is gone, and has its messages buried.
+    pub fn unload(&mut self, id: QueueId) {
+        self.survey.versions.remove(&id);
+        self.scheduler.drop_queue(id);
+        self.orphaned.push(id);
+    }
+}
