@@ -147,31 +147,39 @@ impl Connection {
 
     /// Logs the request, then begins what was decided about it.
     fn on_request(&mut self, ledger: &Mutex<Ledger>, body_start: usize, end: usize) -> Option<Step> {
-        let arrived = Arrived::now();
-        let keep = ledger.lock().expect("poisoned").keep;
-        let body = if keep == Keep::Everything {
-            &self.input[body_start..end]
-        } else {
-            &[]
-        };
-        let received = received::read(&self.input[..body_start], body, arrived, self.number);
+        let (path, decision) = self.log(ledger, body_start, end);
         self.input.drain(..end);
         self.needed = 1;
-        let path = received.path.clone();
-        let decision = {
-            let mut ledger = ledger.lock().expect("poisoned");
-            match keep {
-                Keep::Everything => ledger.received.push(received),
-                Keep::Arrivals => ledger.count(&received),
-            }
-            ledger.decide(&path)
-        };
         self.path = Some(path.clone());
         match decision {
             Decision::Do(behaviour) => self.begin(behaviour),
             Decision::ReleaseAll(behaviour) => {
                 self.begin(behaviour);
                 Some(Step::Release(path))
+            }
+        }
+    }
+
+    /// Keeps no more than the ledger asks for: a benchmark is about the sender.
+    fn log(&self, ledger: &Mutex<Ledger>, body_start: usize, end: usize) -> (String, Decision) {
+        let arrived = Arrived::now();
+        let (head, body) = (&self.input[..body_start], &self.input[body_start..end]);
+        let keep = ledger.lock().expect("poisoned").keep;
+        match keep {
+            Keep::Everything => {
+                let received = received::read(head, body, arrived, self.number);
+                let path = received.path.clone();
+                let mut ledger = ledger.lock().expect("poisoned");
+                ledger.received.push(received);
+                let decision = ledger.decide(&path);
+                (path, decision)
+            }
+            Keep::Arrivals => {
+                let (path, arrival) = received::arrival(head, arrived);
+                let mut ledger = ledger.lock().expect("poisoned");
+                ledger.arrivals.push(arrival);
+                let decision = ledger.decide(&path);
+                (path, decision)
             }
         }
     }

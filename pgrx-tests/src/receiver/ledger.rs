@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::behaviour::Behaviour;
-use super::received::{Received, message_id};
+use super::received::Received;
 
 /// One request of a counting receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,16 +71,6 @@ impl Ledger {
         let route = self.routes.entry(path.to_owned()).or_default();
         route.behaviour = Some(behaviour);
         route.turn = 0;
-    }
-
-    /// Keeps what a counting receiver keeps.
-    pub fn count(&mut self, received: &Received) {
-        let arrival = Arrival {
-            message_id: received.webhook_id().and_then(message_id).unwrap_or(-1),
-            attempt: received.attempt().unwrap_or(0),
-            unix_us: received.arrived.unix_us,
-        };
-        self.arrivals.push(arrival);
     }
 
     /// Decides about the request that has just arrived at `path`.

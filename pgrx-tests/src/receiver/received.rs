@@ -4,6 +4,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
+use super::ledger::Arrival;
+
 /// Longer bodies are known by length and hash only.
 const LONGEST_BODY_KEPT: usize = 4 << 20;
 const MOST_HEADERS: usize = 256;
@@ -81,7 +83,7 @@ impl Received {
 }
 
 /// `msg_<key>_<message id>` to the message id.
-pub(super) fn message_id(webhook_id: &str) -> Option<i64> {
+fn message_id(webhook_id: &str) -> Option<i64> {
     webhook_id.rsplit('_').next()?.parse().ok()
 }
 
@@ -129,6 +131,33 @@ pub(super) fn progress(bytes: &[u8]) -> Progress {
     }
 }
 
+/// Path, and what a counting receiver keeps, of a complete request.
+pub(super) fn arrival(head: &[u8], arrived: Arrived) -> (String, Arrival) {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    let _ = request.parse(head);
+    let find = |name: &str| {
+        let found = request
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name));
+        found.and_then(|header| std::str::from_utf8(header.value).ok())
+    };
+    let target = request.path.unwrap_or_default();
+    let arrival = Arrival {
+        message_id: find("webhook-id").and_then(message_id).unwrap_or(-1),
+        attempt: find("webhook-attempt")
+            .and_then(|attempt| attempt.parse().ok())
+            .unwrap_or(0),
+        unix_us: arrived.unix_us,
+    };
+    (path_of(target), arrival)
+}
+
+fn path_of(target: &str) -> String {
+    target.split('?').next().unwrap_or_default().to_owned()
+}
+
 /// Takes a complete request apart.
 pub(super) fn read(head: &[u8], body: &[u8], arrived: Arrived, connection: u64) -> Received {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
@@ -138,7 +167,7 @@ pub(super) fn read(head: &[u8], body: &[u8], arrived: Arrived, connection: u64) 
     let target = request.path.unwrap_or_default();
     Received {
         method: request.method.unwrap_or_default().to_owned(),
-        path: target.split('?').next().unwrap_or_default().to_owned(),
+        path: path_of(target),
         target: target.to_owned(),
         headers: request
             .headers

@@ -11,11 +11,14 @@ use crate::rig::Rig;
 pub const BODY: &str =
     r#"{"type": "order.created", "data": {"order": 1, "customer": "c_123", "total": 99.95}}"#;
 
-/// Stores so many messages in a queue, which should be paused.
+/// Stores so many messages in a queue.
 pub fn load(rig: &mut Rig, queue: &str, count: usize) -> Result<()> {
-    rig.run(&format!(
-        "select hooks.send('{queue}', '{BODY}') from generate_series(1, {count})"
-    ))
+    rig.run(&sends(queue, count))
+}
+
+/// The statement that sends so many messages.
+pub fn sends(queue: &str, count: usize) -> String {
+    format!("select hooks.send('{queue}', '{BODY}') from generate_series(1, {count})")
 }
 
 /// Does what the server would do later, so that it does not do it during a measurement.
@@ -33,6 +36,21 @@ pub fn drain(rig: &mut Rig, queue: &str, count: usize) -> Result<Duration> {
     let recorded = rig.wait_until_recorded()?;
     check_arrived(rig, count)?;
     Ok(recorded - begun)
+}
+
+/// Stores messages in one transaction; gives the time before its commit, which is when they can be sent.
+///
+/// A queue that is resumed begins with one message in flight and doubles that with each round of answers. Where
+/// receivers are slow, and that is not what is measured, messages are to come so.
+pub fn commit(rig: &mut Rig, statements: &[String]) -> Result<Instant> {
+    rig.receiver.clear();
+    rig.run("begin")?;
+    for statement in statements {
+        rig.run(statement)?;
+    }
+    let begun = Instant::now();
+    rig.run("commit")?;
+    Ok(begun)
 }
 
 /// Fails unless so many different messages have arrived.

@@ -28,9 +28,9 @@ pub const MEASUREMENT: Measurement = Measurement {
         },
         Parameter {
             name: "queues",
-            about: "queues of the others, where these have their own",
-            usual: &[10.0],
-            smoke: &[3.0],
+            about: "numbers of queues of the others, where these have their own",
+            usual: &[1.0, 10.0],
+            smoke: &[1.0, 3.0],
         },
         Parameter {
             name: "seconds",
@@ -51,29 +51,32 @@ fn run(values: &Values) -> Result<()> {
 
 /// Against the same good messages with no other queue.
 fn in_own_queues(values: &Values) -> Result<()> {
-    let (runs, good, queues) = (values.count("runs"), values.count("good"), values.count("queues"));
+    let (runs, good) = (values.count("runs"), values.count("good"));
     println!(
-        "In {queues} queues of their own, default policy (timeout 15 s). Rates to the arrival of the last good message.\n"
+        "In queues of their own, all with the default policy (timeout 15 s). Rates to the arrival of the last good message.\n"
     );
     let table = Table::begin(&[
         "unanswered",
+        "in queues",
         "good messages",
         "good/s",
         "without the others/s",
         "ratio",
     ]);
-    let [alone] = medians(runs, |_| Ok([apart::measure(good, 0, queues)?]))?;
+    let [alone] = medians(runs, |_| Ok([apart::measure(good, 0, 0)?]))?;
     for share in values.numbers("shares") {
         let holes = (good as f64 * share / (100.0 - share)).ceil() as usize;
-        let [rate] = medians(runs, |_| Ok([apart::measure(good, holes, queues)?]))?;
-        let ratio = percent(rate / alone);
-        table.row([
-            percent(share / 100.0),
-            whole(good as f64),
-            whole(rate),
-            whole(alone),
-            ratio,
-        ]);
+        for queues in values.counts("queues") {
+            let [rate] = medians(runs, |_| Ok([apart::measure(good, holes, queues)?]))?;
+            table.row([
+                percent(share / 100.0),
+                queues.to_string(),
+                whole(good as f64),
+                whole(rate),
+                whole(alone),
+                percent(rate / alone),
+            ]);
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pg_hooks_tests::{Behaviour, Result};
 
 use super::RUNS;
-use crate::backlog::{BODY, check_arrived, settle};
+use crate::backlog::{self, BODY, check_arrived};
 use crate::figures::medians;
 use crate::measurement::{Measurement, Parameter, Values};
 use crate::rig::Rig;
@@ -13,7 +13,7 @@ use crate::table::{Table, percent, whole};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "late",
-    about: "backlogs of queues whose receiver answers late, against in flight / delay",
+    about: "messages of one commit to receivers that answer late, against in flight / delay",
     parameters: &[
         Parameter {
             name: "delays",
@@ -82,22 +82,22 @@ fn run(values: &Values) -> Result<()> {
     Ok(())
 }
 
-/// Messages/s from resumption to the last record, and the most that the receiver had at the same time.
+/// Messages/s from the commit of all to the last record, and the most that the receiver had at the same time.
 fn measure(delay: Duration, queues: usize, each: usize) -> Result<[f64; 2]> {
     let mut rig = Rig::start()?;
     if !delay.is_zero() {
         rig.receiver.on("/bench", Behaviour::slow(delay));
     }
     for number in 1..=queues {
-        rig.create_queue(&format!("late_{number}"), ", active => false")?;
+        rig.create_queue(&format!("late_{number}"), "")?;
     }
-    rig.run(&format!(
-        "insert into hooks.message (queue_id, body) \
-         select q.id, '{BODY}' from generate_series(1, {each}) cross join hooks.queue as q"
-    ))?;
-    settle(&mut rig)?;
-    let begun = std::time::Instant::now();
-    rig.run("update hooks.queue set active = true")?;
+    let begun = backlog::commit(
+        &mut rig,
+        &[format!(
+            "insert into hooks.message (queue_id, body) \
+             select q.id, '{BODY}' from generate_series(1, {each}) cross join hooks.queue as q"
+        )],
+    )?;
     rig.wait_for_arrivals(queues * each)?;
     let took = rig.wait_until_recorded()? - begun;
     check_arrived(&rig, queues * each)?;

@@ -1,7 +1,5 @@
 //! Messages without an answer among those of one queue.
 
-use std::time::Instant;
-
 use pg_hooks_tests::{Behaviour, Result};
 
 use crate::backlog::{self, check_arrived};
@@ -24,14 +22,11 @@ pub fn measure(messages: usize, every: usize) -> Result<f64> {
     rig.receiver
         .on("/bench", Behaviour::OneIn(every, Box::new(Behaviour::Hang)));
     let policy = format!(
-        ", active => false, max_in_flight => {SLOTS}, timeout => '{TIMEOUT_S} s', max_attempts => 1, \
+        ", max_in_flight => {SLOTS}, timeout => '{TIMEOUT_S} s', max_attempts => 1, \
          breaker_threshold => null"
     );
     rig.create_queue("mixed", &policy)?;
-    backlog::load(&mut rig, "mixed", messages)?;
-    backlog::settle(&mut rig)?;
-    let begun = Instant::now();
-    rig.run("select hooks.resume('mixed')")?;
+    let begun = backlog::commit(&mut rig, &[backlog::sends("mixed", messages)])?;
     rig.wait_for_arrivals(messages)?;
     let took = rig.wait_until_recorded()? - begun;
     check_arrived(&rig, messages)?;
