@@ -246,8 +246,6 @@ comment on function hooks.note_queues_truncated() is 'Trigger: has the worker lo
 create function hooks.check_message()
 returns trigger
 language c
-security definer
-set search_path = pg_catalog, pg_temp
 as 'MODULE_PATHNAME', 'check_message';
 comment on function hooks.check_message() is 'Trigger: validates a message before it is stored and wakes the worker at commit.';
 

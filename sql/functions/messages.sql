@@ -12,8 +12,6 @@ create function hooks.send(
 returns bigint
 language c
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as 'MODULE_PATHNAME', 'send_text_wrapper';
 comment on function hooks.send(text, text, timestamptz, jsonb, text, timestamptz) is 'Stores a message for the queue; it is sent when the transaction commits, or at the given time if that is later. Messages of one ordering key are sent one after the other; after expires_at no attempt starts. Returns its id.';
 
@@ -57,8 +55,6 @@ create function hooks.send(
 returns bigint
 language c
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as 'MODULE_PATHNAME', 'send_bytea_wrapper';
 comment on function hooks.send(text, bytea, timestamptz, jsonb, text, timestamptz) is 'As hooks.send(text, text), with a binary body.';
 

@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 use pgrx::spi::OwnedPreparedStatement;
 use pgrx::{AnyElement, Spi, pg_sys};
 
+use super::owner::Called;
 use super::queue;
 use super::row::{NewRow, handed_on};
 use crate::error::{Error, OrRaise};
@@ -20,8 +21,10 @@ fn send_text(
     headers: Option<AnyElement>,
     ordering_key: Option<AnyElement>,
     expires_at: Option<TimestampWithTimeZone>,
+    call: pg_sys::FunctionCallInfo,
 ) -> i64 {
-    let queue_id = queue::id_by_name(queue).or_raise();
+    let called = Called::by(call);
+    let queue_id = queue::id_by_name(queue, called).or_raise();
     let options = Options {
         at,
         headers: handed_on(headers, pg_sys::JSONBOID).or_raise(),
@@ -29,8 +32,8 @@ fn send_text(
         expires_at,
     };
     let body = handed_on(body, pg_sys::TEXTOID).or_raise();
-    TEXT.with(|insert| store(insert, TEXT_INSERT, queue_id, body, options))
-        .or_raise()
+    let stored = TEXT.with(|insert| called.as_owner(|| store(insert, TEXT_INSERT, queue_id, body, options)));
+    stored.or_raise()
 }
 
 #[pg_extern(sql = false)]
@@ -41,8 +44,10 @@ fn send_bytea(
     headers: Option<AnyElement>,
     ordering_key: Option<AnyElement>,
     expires_at: Option<TimestampWithTimeZone>,
+    call: pg_sys::FunctionCallInfo,
 ) -> i64 {
-    let queue_id = queue::id_by_name(queue).or_raise();
+    let called = Called::by(call);
+    let queue_id = queue::id_by_name(queue, called).or_raise();
     let options = Options {
         at,
         headers: handed_on(headers, pg_sys::JSONBOID).or_raise(),
@@ -50,9 +55,9 @@ fn send_bytea(
         expires_at,
     };
     let body = handed_on(body, pg_sys::BYTEAOID).or_raise();
-    BYTEA
-        .with(|insert| store(insert, BYTEA_INSERT, queue_id, body, options))
-        .or_raise()
+    let stored =
+        BYTEA.with(|insert| called.as_owner(|| store(insert, BYTEA_INSERT, queue_id, body, options)));
+    stored.or_raise()
 }
 
 /// What may be said of a message besides its queue and body.
@@ -143,14 +148,14 @@ mod column {
 /// Checks a row of `hooks.message` before it is stored and tells the worker at commit.
 ///
 /// Returns the column to change and its new value when the due time is to become now.
-pub fn check(row: &NewRow) -> Result<Option<(i32, pg_sys::Datum)>, Error> {
+pub fn check(row: &NewRow, called: Called) -> Result<Option<(i32, pg_sys::Datum)>, Error> {
     let queue_id = row.get::<i64>(column::QUEUE_ID).ok_or_else(|| {
         Error::invalid(
             "queue_id must not be null",
             "Give the id of a row of hooks.queue.",
         )
     })?;
-    queue::require(queue_id)?;
+    queue::require(queue_id, called)?;
     check_size(
         row.size(column::BODY)
             .or_else(|| row.size(column::BODY_BYTES))

@@ -3,5 +3,6 @@
 
 mod message;
 mod operate;
+mod owner;
 mod queue;
 mod row;

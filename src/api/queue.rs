@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use pgrx::prelude::*;
 use pgrx::{AnyElement, Spi};
 
+use super::owner::Called;
 use super::row::{bytes_of_text, handed_on, shown};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
@@ -63,8 +64,9 @@ fn note_backlog(queue_id: i64) {
 }
 
 #[pg_extern(sql = false)]
-fn queue_id(queue: Option<AnyElement>) -> i64 {
-    id_by_name(queue).or_raise()
+fn queue_id(queue: Option<AnyElement>, call: pg_sys::FunctionCallInfo) -> i64 {
+    let called = Called::by(call);
+    id_by_name(queue, called).or_raise()
 }
 
 thread_local! {
@@ -81,7 +83,7 @@ struct Known {
 }
 
 /// Id of the queue of that name, a text argument of an SQL function.
-pub fn id_by_name(name: Option<AnyElement>) -> Result<i64, Error> {
+pub fn id_by_name(name: Option<AnyElement>, called: Called) -> Result<i64, Error> {
     let argument =
         name.ok_or_else(|| Error::invalid("queue must not be null", "Give the name of a queue."))?;
     let name = bytes_of_text(&argument)?;
@@ -90,11 +92,10 @@ pub fn id_by_name(name: Option<AnyElement>) -> Result<i64, Error> {
     }
     let generation = wake::queue_generation();
     let argument = handed_on(Some(argument), pg_sys::TEXTOID)?;
-    let id = look_up(
-        "select id from hooks.queue where name operator(pg_catalog.=) $1",
-        argument,
-    )
-    .ok_or_else(|| Error::UnknownQueue(shown(&name)))?;
+    let by_name = "select id from hooks.queue where name operator(pg_catalog.=) $1";
+    let id = called
+        .as_owner(|| look_up(by_name, argument))
+        .ok_or_else(|| Error::UnknownQueue(shown(&name)))?;
     remember(generation, |known| {
         known.by_name.insert(name, id);
         known.ids.insert(id);
@@ -103,16 +104,15 @@ pub fn id_by_name(name: Option<AnyElement>) -> Result<i64, Error> {
 }
 
 /// Raises an error unless there is a queue of that id.
-pub fn require(queue_id: i64) -> Result<(), Error> {
+pub fn require(queue_id: i64, called: Called) -> Result<(), Error> {
     if cached(|known| known.ids.contains(&queue_id).then_some(())).is_some() {
         return Ok(());
     }
     let generation = wake::queue_generation();
-    look_up(
-        "select id from hooks.queue where id operator(pg_catalog.=) $1",
-        queue_id,
-    )
-    .ok_or(Error::UnknownQueueId(queue_id))?;
+    let by_id = "select id from hooks.queue where id operator(pg_catalog.=) $1";
+    called
+        .as_owner(|| look_up(by_id, queue_id))
+        .ok_or(Error::UnknownQueueId(queue_id))?;
     remember(generation, |known| {
         known.ids.insert(queue_id);
     });

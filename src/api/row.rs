@@ -19,6 +19,7 @@ use pgrx::trigger_support::{
 use pgrx::{AnyElement, FromDatum, pg_guard, pg_sys};
 
 use super::message;
+use super::owner::Called;
 use crate::error::{Error, OrRaise};
 
 /// An argument of SQL type `oid`, handed on without looking into it.
@@ -76,7 +77,7 @@ pub fn shown(bytes: &[u8]) -> String {
 extern "C-unwind" fn check_message(call: FunctionCallInfo) -> Datum {
     // SAFETY: PostgreSQL calls a function with a valid call frame; `of` checks the rest.
     let row = unsafe { NewRow::of(call) }.or_raise();
-    match message::check(&row).or_raise() {
+    match message::check(&row, Called::by(call)).or_raise() {
         None => row.unchanged(),
         Some((column, value)) => row.with(column, value),
     }
