@@ -40,9 +40,11 @@ fn named(word: &str) -> Result<&'static Measurement> {
     known.copied().ok_or_else(|| Failure::needs_user(usage()))
 }
 
-fn usage() -> String {
+/// What may be typed, with the values that hold when nothing is.
+pub fn usage() -> String {
     let mut lines = vec![
-        "usage: cargo bench-delivery [smoke] [MEASUREMENT [PARAMETER=NUMBER[,NUMBER]...]...]...".to_owned(),
+        "usage: cargo bench-delivery [help | smoke] [MEASUREMENT [PARAMETER=NUMBER[,NUMBER]...]...]..."
+            .to_owned(),
     ];
     for measurement in ALL {
         let usual = measurement.values(Size::Usual).line();

@@ -1,7 +1,7 @@
 //! `cargo bench-delivery`: how fast messages are delivered, measured from outside.
 //!
 //! ```text
-//! cargo bench-delivery                                     everything; takes half an hour
+//! cargo bench-delivery                                     everything; takes most of an hour
 //! cargo bench-delivery drain messages=1000000 runs=1       one thing, with parameters
 //! cargo bench-delivery latency poisson rates=200           several
 //! cargo bench-delivery smoke                               everything, tiny: does all arrive?
@@ -26,6 +26,10 @@ use pg_hooks_tests::{Failure, Result, setup};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["help"] {
+        println!("{}", arguments::usage());
+        return ExitCode::SUCCESS;
+    }
     match arguments::plan(&arguments).and_then(|plan| measure(&plan)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -3,6 +3,8 @@
 mod apart;
 mod mixed;
 
+use std::time::Duration;
+
 use pg_hooks_tests::Result;
 
 use super::RUNS;
@@ -25,6 +27,12 @@ pub const MEASUREMENT: Measurement = Measurement {
             about: "messages whose receiver answers, in one queue",
             usual: &[100_000.0],
             smoke: &[200.0],
+        },
+        Parameter {
+            name: "delay",
+            about: "ms until the good ones are answered, where the others have their own queues",
+            usual: &[0.0],
+            smoke: &[0.0],
         },
         Parameter {
             name: "queues",
@@ -52,6 +60,7 @@ fn run(values: &Values) -> Result<()> {
 /// Against the same good messages with no other queue.
 fn in_own_queues(values: &Values) -> Result<()> {
     let (runs, good) = (values.count("runs"), values.count("good"));
+    let delay = Duration::from_secs_f64(values.number("delay") / 1000.0);
     println!(
         "In queues of their own, all with the default policy (timeout 15 s). Rates to the arrival of the last good message.\n"
     );
@@ -63,11 +72,11 @@ fn in_own_queues(values: &Values) -> Result<()> {
         "without the others/s",
         "ratio",
     ]);
-    let [alone] = medians(runs, |_| Ok([apart::measure(good, 0, 0)?]))?;
+    let [alone] = medians(runs, |_| Ok([apart::measure(good, delay, 0, 0)?]))?;
     for share in values.numbers("shares") {
         let holes = (good as f64 * share / (100.0 - share)).ceil() as usize;
         for queues in values.counts("queues") {
-            let [rate] = medians(runs, |_| Ok([apart::measure(good, holes, queues)?]))?;
+            let [rate] = medians(runs, |_| Ok([apart::measure(good, delay, holes, queues)?]))?;
             table.row([
                 percent(share / 100.0),
                 queues.to_string(),

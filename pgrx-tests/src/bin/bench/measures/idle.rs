@@ -23,6 +23,12 @@ pub const MEASUREMENT: Measurement = Measurement {
             smoke: &[1.0],
         },
         Parameter {
+            name: "rest",
+            about: "seconds before that; the worker may hand over its statistics at its next rescan only",
+            usual: &[35.0],
+            smoke: &[1.0],
+        },
+        Parameter {
             name: "sent",
             about: "messages sent before; 0 for a worker that never sent any",
             usual: &[0.0, 1_000.0],
@@ -33,7 +39,7 @@ pub const MEASUREMENT: Measurement = Measurement {
 };
 
 /// Threads without work end after half a minute.
-const CALM: Duration = Duration::from_secs(90);
+const THREADS_END: Duration = Duration::from_secs(90);
 
 /// What is read at the beginning and at the end.
 struct Reading {
@@ -55,7 +61,7 @@ fn run(values: &Values) -> Result<()> {
         "launcher wakeups",
     ]);
     for sent in values.counts("sent") {
-        let row = watch(sent, values.seconds("seconds"))?;
+        let row = watch(sent, values.seconds("rest"), values.seconds("seconds"))?;
         let cells = row.iter().map(|figure| decimal(*figure, 1));
         table.row([sent.to_string()].into_iter().chain(cells));
     }
@@ -63,7 +69,7 @@ fn run(values: &Values) -> Result<()> {
 }
 
 /// The columns of the table from `transactions` on, for one minute.
-fn watch(sent: usize, length: Duration) -> Result<[f64; 6]> {
+fn watch(sent: usize, rest: Duration, length: Duration) -> Result<[f64; 6]> {
     let mut rig = Rig::start_with(&[("autovacuum", "off")])?;
     let worker = rig.worker_pid()?;
     let threads = process::thread_count(worker)?;
@@ -73,13 +79,14 @@ fn watch(sent: usize, length: Duration) -> Result<[f64; 6]> {
         rig.wait_for_arrivals(sent)?;
         rig.wait_until_recorded()?;
         let ended = || process::thread_count(worker).is_ok_and(|now| now <= threads);
-        try_wait(CALM, ended).map_err(|_| Failure::new("threads without work do not end"))?;
+        try_wait(THREADS_END, ended).map_err(|_| Failure::new("threads without work do not end"))?;
     }
     // Its own transactions are counted when it leaves.
     let Rig { client, cluster, .. } = rig;
     drop(client);
     let mut watcher = cluster.connect("postgres");
-    let launcher = wait_for_calm(&mut watcher)?;
+    let launcher = launcher(&mut watcher)?;
+    std::thread::sleep(rest);
     let (begun, before) = (Instant::now(), read(&mut watcher, worker, launcher)?);
     std::thread::sleep(length);
     let (minutes, after) = (
@@ -98,24 +105,10 @@ fn watch(sent: usize, length: Duration) -> Result<[f64; 6]> {
     ])
 }
 
-/// Waits until nobody but the worker is in the database and it has done nothing for a second; gives the process
-/// id of the launcher.
-fn wait_for_calm(watcher: &mut Client) -> Result<i32> {
-    const OTHERS: &str = "select not exists (select from pg_catalog.pg_stat_activity \
-        where datname = 'bench' and backend_type = 'client backend')";
-    let (mut last, mut since) = (-1, Instant::now());
-    let calm = try_wait(CALM, || {
-        let now = transactions(watcher).unwrap_or(-1);
-        let left = watcher.query_one(OTHERS, &[]).is_ok_and(|row| row.get(0));
-        if now != last || !left {
-            (last, since) = (now, Instant::now());
-        }
-        since.elapsed() > Duration::from_secs(1)
-    });
-    calm.map_err(|_| Failure::new("the database does not come to rest"))?;
+/// Process id of the launcher.
+fn launcher(watcher: &mut Client) -> Result<i32> {
     let launcher = "select pid from pg_catalog.pg_stat_activity where backend_type = 'pg_hooks launcher'";
-    let row = watcher.query_one(launcher, &[]).map_err(sql_failure)?;
-    Ok(row.get(0))
+    Ok(watcher.query_one(launcher, &[]).map_err(sql_failure)?.get(0))
 }
 
 fn read(watcher: &mut Client, worker: i32, launcher: i32) -> Result<Reading> {

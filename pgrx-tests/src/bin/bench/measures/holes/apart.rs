@@ -1,13 +1,18 @@
 //! Messages without an answer in queues of their own.
 
+use std::time::Duration;
+
 use pg_hooks_tests::{Behaviour, Receiver, Result};
 
 use crate::backlog::{self, BODY, check_arrived};
 use crate::rig::Rig;
 
-/// Good messages a second, with so many others spread over so many queues.
-pub fn measure(good: usize, holes: usize, queues: usize) -> Result<f64> {
+/// Good messages a second, answered after `delay`, with so many others spread over so many queues.
+pub fn measure(good: usize, delay: Duration, holes: usize, queues: usize) -> Result<f64> {
     let mut rig = Rig::start()?;
+    if !delay.is_zero() {
+        rig.receiver.on("/bench", Behaviour::slow(delay));
+    }
     let hole = Receiver::counting();
     hole.on("/hole", Behaviour::Hang);
     rig.create_queue("good", "")?;
