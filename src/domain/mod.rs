@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod breaker;
+pub mod cron;
 pub mod endpoint;
 pub mod headers;
 pub mod message;
