@@ -9,7 +9,8 @@
 //! - `@hourly @daily @midnight @weekly @monthly @yearly @annually`.
 //! - A day matches when day of month *or* day of week matches, but when one of these two fields starts
 //!   with `*`, be it `*/2`, both have to (`DOM_STAR`, `DOW_STAR` in `entry.c`; `find_jobs` in `cron.c`).
-//! - `every 5 minutes`, also without the `every`, as pg_cron writes it: see [`interval`].
+//! - `every 5 minutes`, also without the `every`, as pg_cron writes it: whenever Unix time is a multiple
+//!   of the interval, whatever the time zone.
 //!
 //! When the clocks change, by cron(8), "Notes", and the main loop of `cron.c`:
 //!
