@@ -20,7 +20,7 @@ pub const MEASUREMENT: Measurement = Measurement {
             name: "shares",
             about: "percentages of the messages",
             usual: &[1.0, 10.0, 50.0],
-            smoke: &[10.0, 50.0],
+            smoke: &[10.0],
         },
         Parameter {
             name: "good",
@@ -38,7 +38,7 @@ pub const MEASUREMENT: Measurement = Measurement {
             name: "queues",
             about: "numbers of queues of the others, where these have their own",
             usual: &[1.0, 10.0],
-            smoke: &[1.0, 3.0],
+            smoke: &[3.0],
         },
         Parameter {
             name: "seconds",

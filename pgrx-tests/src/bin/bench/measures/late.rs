@@ -19,13 +19,13 @@ pub const MEASUREMENT: Measurement = Measurement {
             name: "delays",
             about: "ms until the answer",
             usual: &[0.0, 100.0, 1_000.0],
-            smoke: &[0.0, 50.0],
+            smoke: &[50.0],
         },
         Parameter {
             name: "queues",
             about: "queues with a backlog each, of 64 in flight",
             usual: &[1.0, 8.0],
-            smoke: &[1.0, 2.0],
+            smoke: &[2.0],
         },
         Parameter {
             name: "messages",

@@ -16,7 +16,7 @@ pub const MEASUREMENT: Measurement = Measurement {
             name: "in_flight",
             about: "messages, queues, and hooks.max_in_flight",
             usual: &[64.0, 256.0, 1_000.0],
-            smoke: &[16.0, 64.0],
+            smoke: &[64.0],
         },
         Parameter {
             name: "waves",

@@ -23,7 +23,7 @@ pub const MEASUREMENT: Measurement = Measurement {
             name: "rates",
             about: "messages a second",
             usual: &[20.0, 200.0, 2_000.0],
-            smoke: &[20.0, 500.0],
+            smoke: &[500.0],
         },
         Parameter {
             name: "seconds",

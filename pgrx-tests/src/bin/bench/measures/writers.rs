@@ -19,7 +19,7 @@ pub const MEASUREMENT: Measurement = Measurement {
             name: "clients",
             about: "connections that send",
             usual: &[4.0, 8.0],
-            smoke: &[2.0, 3.0],
+            smoke: &[2.0],
         },
         Parameter {
             name: "seconds",
