@@ -131,6 +131,14 @@ create table hooks.message (
     check (attempt >= attempts_before and attempts_before >= 0)
 );
 
+-- Each message leaves a dead row behind: vacuum comes when there are some, however large the table is.
+alter table hooks.message set (
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_vacuum_threshold = 10000,
+  toast.autovacuum_vacuum_scale_factor = 0.02,
+  toast.autovacuum_vacuum_threshold = 10000
+);
+
 create index message_by_due on hooks.message (queue_id, due_at, id);
 
 -- The hash makes every key short; keys that share one are kept in order together.

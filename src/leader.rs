@@ -179,6 +179,8 @@ impl Leader {
         {
             self.follow_at = self.rest("following changes", &failure);
         }
+        // What is due goes out before results are written to disk, and what these make room for after.
+        self.deliver_or_rest(now);
         if now >= self.record_at
             && let Err(failure) = self.record_in_time(now)
         {
@@ -189,14 +191,18 @@ impl Leader {
         {
             self.deliver_at = self.rest("noting the state of queues", &failure);
         }
+        self.deliver_or_rest(now);
+        let in_flight = u32::try_from(self.scheduler.in_flight()).unwrap_or(u32::MAX);
+        self.database.in_flight.store(in_flight, Ordering::Relaxed);
+        self.time_to_sleep()
+    }
+
+    fn deliver_or_rest(&mut self, now: Timestamp) {
         if now >= self.deliver_at
             && let Err(failure) = self.deliver()
         {
             self.deliver_at = self.rest("delivering", &failure);
         }
-        let in_flight = u32::try_from(self.scheduler.in_flight()).unwrap_or(u32::MAX);
-        self.database.in_flight.store(in_flight, Ordering::Relaxed);
-        self.time_to_sleep()
     }
 
     fn time_to_sleep(&self) -> Duration {
@@ -213,8 +219,8 @@ impl Leader {
         wake.since(session::now())
     }
 
-    /// Records when it is worth a transaction: the batch is large, most of what is in flight has come
-    /// back, or the first result has waited long enough.
+    /// Records when it is worth a transaction: the batch is large, something waits for its slots, or the
+    /// first result has waited long enough.
     fn record_in_time(&mut self, now: Timestamp) -> Result<(), Failure> {
         if self.unrecorded.len() >= self.full_batch() || now >= self.linger_until || !self.held_up.is_empty()
         {
@@ -223,9 +229,14 @@ impl Leader {
         Ok(())
     }
 
-    /// Results that are recorded without waiting for more.
+    /// Results that are recorded without waiting for more. When nothing waits for their slots there is
+    /// no hurry: the next message would have to wait until they are on disk.
     fn full_batch(&self) -> usize {
-        MAX_BATCH.min(self.scheduler.in_flight().div_ceil(2))
+        if self.scheduler.is_pressed() {
+            MAX_BATCH.min(self.scheduler.in_flight().div_ceil(2))
+        } else {
+            MAX_BATCH
+        }
     }
 
     /// While results linger, only as many as make the batch full are a reason to wake.

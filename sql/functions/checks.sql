@@ -265,6 +265,23 @@ create trigger check_message
   before insert or update on hooks.message
   for each row execute function hooks.check_message();
 
+create function hooks.note_dead_letters_truncated()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform hooks.announce();
+  return null;
+end
+$$;
+comment on function hooks.note_dead_letters_truncated() is 'Trigger: has the worker look at all queues for messages that dead letters held back.';
+
+create trigger note_dead_letters_truncated
+  after truncate on hooks.dead_letter
+  for each statement execute function hooks.note_dead_letters_truncated();
+
 -- What comes after it in the order of its key waits for a row that is gone or moved: the worker looks
 -- for it. The worker itself needs no telling, and its session fires no triggers.
 create function hooks.note_order_changed()

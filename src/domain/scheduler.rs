@@ -42,6 +42,9 @@ struct Flight {
     budget_attempt: u32,
     expires_at: Option<Timestamp>,
     ordering_key: Option<KeyHash>,
+    /// A key whose first row this is although it took off with another, or with none: somebody changed
+    /// the row.
+    waited_for_by: Option<KeyHash>,
 }
 
 /// See the module.
@@ -54,6 +57,10 @@ pub struct Scheduler {
     /// Queues that hold as many slots or bytes as are left for all; they wait for a release.
     squeezed: Vec<QueueId>,
     in_flight: HashMap<MessageId, Flight>,
+    /// How many of these have an ordering key.
+    keyed: usize,
+    /// Queues that have more to send and as much in flight as they may.
+    pressed: usize,
     /// Bytes of the large messages in flight.
     bytes: usize,
     /// Messages whose results cannot be recorded: not sent again by this leader.
@@ -77,6 +84,8 @@ impl Scheduler {
             turns: VecDeque::new(),
             squeezed: Vec::new(),
             in_flight: HashMap::new(),
+            keyed: 0,
+            pressed: 0,
             bytes: 0,
             parked: HashSet::new(),
             unknown: BTreeMap::new(),
@@ -122,7 +131,9 @@ impl Scheduler {
     /// Forgets a queue that no longer exists.
     pub fn drop_queue(&mut self, id: QueueId) {
         self.unplace(id);
-        self.lanes.remove(&id);
+        if self.lanes.remove(&id).is_some_and(|lane| lane.pressed) {
+            self.pressed -= 1;
+        }
         self.unknown.remove(&id);
     }
 
@@ -210,6 +221,16 @@ impl Scheduler {
         self.waiting.first().map(|(at, _)| *at)
     }
 
+    /// Whether something may wait for a message in flight to be released.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        self.pressed > 0
+            || self.keyed > 0
+            || !self.squeezed.is_empty()
+            || !self.turns.is_empty()
+            || self.in_flight.len() >= self.slots
+    }
+
     /// Messages in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -244,6 +265,14 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
+        if lane.pressed != lane.is_full_with_work() {
+            lane.pressed = !lane.pressed;
+            if lane.pressed {
+                self.pressed += 1;
+            } else {
+                self.pressed -= 1;
+            }
+        }
         if !lane.wants_reading() {
             return;
         }

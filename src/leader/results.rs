@@ -9,7 +9,7 @@ use super::{LINGER, Leader};
 use crate::domain::scheduler::{MessageId, Verdict};
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
-use crate::store::{self, Record};
+use crate::store::{self, Record, Recorded};
 
 /// How often to look again at rows that somebody else has locked.
 const LOCK_POLL: Duration = Duration::from_millis(500);
@@ -101,11 +101,11 @@ impl Leader {
             store::record(client, &records)
         });
         match result {
-            Ok(buried) => {
+            Ok(recorded) => {
                 for record in &records {
-                    self.release(record);
+                    self.release(record, &recorded);
                 }
-                self.tell_buried(&buried);
+                self.tell_buried(&recorded.buried);
                 Ok(())
             }
             Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
@@ -129,12 +129,13 @@ impl Leader {
         }
     }
 
-    fn release(&mut self, record: &Record) {
+    fn release(&mut self, record: &Record, recorded: &Recorded) {
+        let id = record.attempt.message_id;
         let due_at = match record.verdict {
-            Verdict::RetryAt(due_at) => Some(due_at),
-            Verdict::Delivered | Verdict::Dead | Verdict::Expired => None,
+            Verdict::RetryAt(due_at) if recorded.retrying.contains(&id) => Some(due_at),
+            _ => None,
         };
-        self.scheduler.release(record.attempt.message_id, due_at);
+        self.scheduler.release(id, due_at);
     }
 
     /// A result that cannot be recorded must neither stop the others nor be sent again by this leader.

@@ -3,6 +3,7 @@
 //! transactions that were committed, messages without a queue.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -50,11 +51,15 @@ impl Survey {
         self.after.is_some()
     }
 
-    /// Queues within these bounds that were loaded and are not among those seen; they are forgotten.
+    /// Queues above `after`, up to `last`, that were loaded and are not among those seen; they are forgotten.
     fn forget_gone(&mut self, after: QueueId, last: QueueId, seen: &[Surveyed]) -> Vec<QueueId> {
         let mut seen = seen.iter().map(|queue| queue.id).peekable();
         let mut gone = Vec::new();
-        for id in self.versions.range(after..=last).map(|(id, _)| *id) {
+        for id in self
+            .versions
+            .range((Bound::Excluded(after), Bound::Included(last)))
+            .map(|(id, _)| *id)
+        {
             while seen.next_if(|seen| *seen < id).is_some() {}
             if seen.peek() != Some(&id) {
                 gone.push(id);

@@ -3,10 +3,12 @@
 //! Every change is fenced by (id, attempts finished): a late result for a message that was cancelled,
 //! deleted or redriven meanwhile changes nothing.
 
+use std::collections::HashSet;
+
 use pgrx::spi::SpiClient;
 
 use super::dead_letter::{Buried, Grave, bury};
-use super::statement;
+use super::{column, statement};
 use crate::deliver::Attempt;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{MessageId, Verdict};
@@ -56,7 +58,8 @@ statement!(
          deaths = 0
      from unnest($1::bigint[], $2::integer[], $3::timestamptz[]) as r(id, attempt, due_at)
      where m.id = r.id
-       and m.attempt = r.attempt - 1"
+       and m.attempt = r.attempt - 1
+     returning m.id"
 );
 
 statement!(
@@ -68,22 +71,35 @@ statement!(
        $6::smallint[], $7::text[], $8::text[], $9::bytea[], $10::boolean[])"
 );
 
-/// Records a batch. Returns the messages that became dead letters.
-pub fn record(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Vec<Buried>, Failure> {
+/// What recording a batch did.
+#[derive(Default)]
+pub struct Recorded {
+    /// Messages that became dead letters.
+    pub buried: Vec<Buried>,
+    /// Messages that wait for their next attempt. One that was to be retried and is not among them is
+    /// gone: cancelled, or deleted.
+    pub retrying: HashSet<MessageId>,
+}
+
+/// Records a batch.
+pub fn record(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Recorded, Failure> {
     write_attempts(client, records)?;
     finish(client, records, Verdict::Delivered, "delivered")?;
     finish(client, records, Verdict::Expired, "expired")?;
-    schedule_retries(client, records)?;
+    let retrying = schedule_retries(client, records)?;
     let graves: Vec<Grave> = records
         .iter()
         .filter(|r| r.verdict == Verdict::Dead)
         .map(grave)
         .collect();
-    if graves.is_empty() {
-        Ok(Vec::new())
-    } else {
-        bury(client, &graves)
-    }
+    Ok(Recorded {
+        buried: if graves.is_empty() {
+            Vec::new()
+        } else {
+            bury(client, &graves)?
+        },
+        retrying,
+    })
 }
 
 /// Moves the messages of this verdict to the log.
@@ -129,7 +145,7 @@ pub fn expire(client: &mut SpiClient<'_>, messages: &[(MessageId, u32)]) -> Resu
     Ok(())
 }
 
-fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), Failure> {
+fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<HashSet<MessageId>, Failure> {
     let retries: Vec<(&Record, _)> = records
         .iter()
         .filter_map(|r| match r.verdict {
@@ -138,7 +154,7 @@ fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<()
         })
         .collect();
     if retries.is_empty() {
-        return Ok(());
+        return Ok(HashSet::new());
     }
     let arguments = [
         retries
@@ -153,8 +169,8 @@ fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<()
             .collect::<Vec<_>>()
             .into(),
     ];
-    RETRY.with(|statement| statement.run(client, &arguments))?;
-    Ok(())
+    let rows = RETRY.with(|statement| statement.run(client, &arguments))?;
+    rows.into_iter().map(|row| column(&row, 1)).collect()
 }
 
 fn grave(record: &Record) -> Grave {

@@ -38,7 +38,8 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&fetch.queue_id) else {
             return admitted;
         };
-        lane.start(u32::try_from(admitted.len()).unwrap_or(u32::MAX), now);
+        let sent = admitted.iter().filter(|admission| admission.is_sent()).count();
+        lane.start(u32::try_from(sent).unwrap_or(u32::MAX), now);
         let starved = lane.squeezed;
         self.place(fetch.queue_id);
         if admitted.len() < granted && !starved {
@@ -86,6 +87,9 @@ impl Scheduler {
                 }
                 (Taken::PassedOver, row) => {
                     lane.keys.rest(head.key);
+                    if let Some(flight) = row.and_then(|row| self.in_flight.get_mut(&row.id)) {
+                        flight.waited_for_by = Some(head.key);
+                    }
                     if let Some(later) = row.filter(|row| row.due_at > now) {
                         lane.note(later.due_at);
                     }
@@ -174,8 +178,10 @@ impl Scheduler {
                 budget_attempt: row.attempt.saturating_sub(row.attempts_before).saturating_add(1),
                 expires_at: row.expires_at,
                 ordering_key: row.ordering_key,
+                waited_for_by: None,
             },
         );
+        self.keyed += usize::from(row.ordering_key.is_some());
         lane.in_flight += 1;
         lane.bytes += weight;
         self.bytes += weight;
@@ -254,12 +260,16 @@ impl Scheduler {
             return;
         };
         let queue_id = flight.queue_id;
+        self.keyed -= usize::from(flight.ordering_key.is_some());
         self.bytes = self.bytes.saturating_sub(flight.weight);
         if let Some(lane) = self.lanes.get_mut(&queue_id) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
             lane.bytes = lane.bytes.saturating_sub(flight.weight);
             if let Some(hash) = flight.ordering_key {
                 key(&mut lane.keys, hash);
+            }
+            if let Some(other) = flight.waited_for_by {
+                lane.keys.want(other);
             }
             if let Some(due_at) = due_at {
                 lane.note(due_at);

@@ -92,7 +92,11 @@ impl Keys {
 
     /// The first row of a key is to be read at the next turn.
     pub fn want(&mut self, key: KeyHash) {
-        if let Some(known) = self.known.get_mut(&key) {
+        let known = self.known.entry(key).or_insert(Known {
+            place: Place::AtRest,
+            from: MessageId::MIN,
+        });
+        if !matches!(known.place, Place::InFlight(_)) && !self.wanted.contains(&key) {
             known.place = Place::Wanted;
             self.wanted.push_front(key);
         }

@@ -52,6 +52,8 @@ pub struct Lane {
     stride: u32,
     /// It stands in the row of turns.
     pub in_turn: bool,
+    /// It is counted among those that have more to send than they may.
+    pub pressed: bool,
     /// It waits for others to give slots or bytes back.
     pub squeezed: bool,
     /// It stands among the waiting, under this time.
@@ -71,6 +73,7 @@ impl Lane {
             queue,
             in_flight: 0,
             bytes: 0,
+            pressed: false,
             squeezed: false,
             cursor: Cursor::before(Timestamp::MIN),
             next_due: Timestamp::MAX,
@@ -124,6 +127,11 @@ impl Lane {
             && self.in_flight < self.limit()
             && self.breaker.allowance(self.in_flight, Timestamp::MAX) > 0
             && (self.has_work() || self.next_due < Timestamp::MAX)
+    }
+
+    /// Whether it has more to send than it may have in flight.
+    pub fn is_full_with_work(&self) -> bool {
+        self.queue.active && self.has_work() && self.in_flight >= self.limit()
     }
 
     /// Whether something is known to be due.

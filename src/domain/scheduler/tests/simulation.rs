@@ -220,6 +220,12 @@ impl Simulation {
 
     /// The next wake is never later than the first message that could be sent.
     fn check_wake(&self) {
+        let lanes = self.scheduler.lanes.values();
+        let full = lanes.filter(|lane| lane.is_full_with_work()).count();
+        assert_eq!(
+            self.scheduler.pressed, full,
+            "queues that wait for a slot of their own"
+        );
         if self.untold {
             return;
         }
