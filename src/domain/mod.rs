@@ -18,3 +18,4 @@ pub mod retry_after;
 pub mod scheduler;
 pub mod throttle;
 pub mod time;
+pub mod trust;

@@ -192,7 +192,8 @@ impl Scheduler {
                 continue;
             };
             lane.in_turn = false;
-            let Some(fair) = fair_share(lane.in_flight as usize, free, self.slots) else {
+            let trusted = lane.trust.limit(free, self.slots, now);
+            let Some(fair) = fair_share(lane.in_flight as usize, trusted, free, self.slots) else {
                 lane.squeezed = true;
                 self.squeezed.push(id);
                 continue;

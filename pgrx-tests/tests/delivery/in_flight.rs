@@ -76,17 +76,22 @@ fn ten_messages_to_a_receiver_that_hangs_do_not_stop_another_queue() {
     assert_prompt(&mut site, "well");
 }
 
+/// What a receiver gets that has not answered yet: a sixteenth of `hooks.max_in_flight`.
+const UNPROVEN: usize = 16;
+
 #[test]
-fn queue_with_all_its_slots_hung_delays_nobody_else() {
+fn queue_that_hangs_holds_few_slots_and_delays_nobody_else() {
     let mut site = Site::settled();
     site.receiver.on("/hung", Behaviour::Hang);
     site.queue("hung", ", timeout => '300 s'");
     site.queue("well", "");
     send_many(&mut site, "hung", 100);
-    site.arrivals("hung", 64);
+    site.arrivals("hung", UNPROVEN);
     assert_prompt(&mut site, "well");
-    site.wait_until("select in_flight = 64 from hooks.worker where leader");
-    assert_eq!(site.arrived("hung"), 64);
+    site.wait_until(&format!(
+        "select in_flight = {UNPROVEN} from hooks.worker where leader"
+    ));
+    assert_eq!(site.arrived("hung"), UNPROVEN);
     site.receiver.on("/hung", Behaviour::status(200));
     site.receiver.release("/hung");
     site.wait_until("select not exists (select from hooks.message)");

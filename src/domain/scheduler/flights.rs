@@ -245,7 +245,10 @@ impl Scheduler {
     /// that was a retry.
     pub fn release(&mut self, id: MessageId, due_at: Option<Timestamp>) {
         let finished = due_at.is_none();
-        self.land(id, due_at, |keys, key| keys.land(key, finished));
+        // One that others of another key wait for is no longer of the key it took off with.
+        let changed = |flight: &Flight| flight.waited_for_by.is_some();
+        let goes_on = finished || self.in_flight.get(&id).is_some_and(changed);
+        self.land(id, due_at, |keys, key| keys.land(key, goes_on));
     }
 
     /// Gives up the slot of a message whose result cannot be recorded, and passes it over from now on:

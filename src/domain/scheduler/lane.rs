@@ -10,6 +10,7 @@ use crate::domain::queue::Queue;
 use crate::domain::rate::Bucket;
 use crate::domain::throttle::Throttle;
 use crate::domain::time::Timestamp;
+use crate::domain::trust::Trust;
 
 /// A place in the order of (due time, id); rows after it are not read yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,7 @@ pub struct Lane {
     /// Messages the running fetch may bring.
     pub granted: u32,
     pub keys: Keys,
+    pub trust: Trust,
     /// Whose turn it is when there is one slot for a key and for the range.
     range_first: bool,
     /// Rows to read beyond those that may be sent.
@@ -80,6 +82,7 @@ impl Lane {
             has_more: false,
             granted: 0,
             keys: Keys::default(),
+            trust: Trust::none(),
             range_first: false,
             stride: 0,
             in_turn: false,
@@ -237,6 +240,7 @@ impl Lane {
     /// What the receiver's answer, or its absence, means for the queue as a whole.
     pub fn observe(&mut self, outcome: &Outcome, started: Timestamp, now: Timestamp) -> Option<Notice> {
         if let Some(status) = outcome.status() {
+            self.trust.answered(self.in_flight, now);
             let accepted = matches!(outcome, Outcome::Accepted { .. });
             self.throttle.answered(status, accepted, self.queue.max_in_flight);
         }

@@ -58,6 +58,13 @@ fn row(id: MessageId, due_at: i64) -> Candidate {
     }
 }
 
+/// Every receiver has proven that it gives slots back.
+fn trust_all(scheduler: &mut Scheduler) {
+    for lane in scheduler.lanes.values_mut() {
+        lane.trust.answered(u32::MAX, Timestamp(0));
+    }
+}
+
 fn answer(rows: &[Candidate]) -> Answer<'_> {
     Answer {
         rows,
@@ -83,6 +90,7 @@ fn loaded(slots: usize, queues: &[Arc<Queue>]) -> Scheduler {
     for queue in queues {
         scheduler.load_queue(Arc::clone(queue));
     }
+    trust_all(&mut scheduler);
     scheduler
 }
 
@@ -135,12 +143,54 @@ fn slots_are_shared_between_a_long_and_a_short_queue() {
     let mut scheduler = loaded(10, &[queue(1, 100, 3), queue(2, 100, 3)]);
     scheduler.note_due(1, Timestamp(0));
     scheduler.note_due(2, Timestamp(0));
-    let limits: Vec<u32> = scheduler
-        .plan(Timestamp(1))
+    let limits: Vec<u32> = scheduler.plan(Timestamp(1)).iter().map(limit).collect();
+    assert_eq!(limits, [5, 4]);
+}
+
+/// Lets every queue take what it gets, each from a backlog of its own.
+fn take_all(scheduler: &mut Scheduler, next_id: &mut MessageId) {
+    while scheduler.next_wake() == Some(Timestamp::MIN) {
+        let fetches = scheduler.plan(Timestamp(1));
+        if fetches.is_empty() {
+            return;
+        }
+        for fetch in fetches {
+            let rows: Vec<_> = (0..limit(&fetch))
+                .map(|n| row(*next_id + i64::from(n), 0))
+                .collect();
+            *next_id += 1_000;
+            scheduler.admit(&fetch, answer(&rows), Timestamp(1));
+        }
+    }
+}
+
+#[test]
+fn queue_that_is_answered_gets_its_slots_beside_thirty_that_hang() {
+    let queues: Vec<_> = (1..=31).map(|id| queue(id, 64, 3)).collect();
+    let mut scheduler = Scheduler::new(256, None);
+    for queue in &queues {
+        scheduler.load_queue(Arc::clone(queue));
+        scheduler.note_due(queue.id, Timestamp(0));
+    }
+    let mut next_id = 1;
+    scheduler
+        .plan(Timestamp(0))
         .iter()
-        .map(|fetch| limit(&fetch))
-        .collect();
-    assert_eq!(limits, [5, 2]);
+        .for_each(|fetch| scheduler.unread(fetch));
+    for _ in 0..20 {
+        take_all(&mut scheduler, &mut next_id);
+        let answered = scheduler
+            .ids_in_flight()
+            .filter(|id| scheduler.queue_of(*id) == Some(31));
+        let Some(id) = answered.min() else { break };
+        scheduler.observe(id, &Outcome::Accepted { status: 200 }, Timestamp(1), Timestamp(1));
+        scheduler.release(id, None);
+    }
+    take_all(&mut scheduler, &mut next_id);
+    let of_good = scheduler
+        .ids_in_flight()
+        .filter(|id| scheduler.queue_of(*id) == Some(31));
+    assert!(of_good.count() >= 60);
 }
 
 #[test]
@@ -219,6 +269,7 @@ fn probation_claims_what_was_due_at_the_start_only() {
     let start = Timestamp(100);
     let mut scheduler = Scheduler::new(8, Some(start));
     scheduler.load_queue(queue(1, 8, 3));
+    trust_all(&mut scheduler);
     scheduler.note_due(1, Timestamp(90));
     let fetch = first(&mut scheduler, Timestamp(120));
     let sent = scheduler.admit(&fetch, answer(&[row(1, 90), row(2, 110)]), Timestamp(120));

@@ -204,7 +204,7 @@ impl World {
     }
 
     /// When the first row that is not on the wire is due, among queues that could send it now.
-    pub fn earliest_sendable(&self, slots: usize, limit: impl Fn(QueueId) -> u32) -> Option<Timestamp> {
+    pub fn earliest_sendable(&self, slots: usize, lanes: &HashMap<QueueId, Lane>) -> Option<Timestamp> {
         if self.on_the_wire.len() >= slots {
             return None;
         }
@@ -215,7 +215,9 @@ impl World {
                 .filter(|id| self.rows[id].queue_id == queue.id)
                 .count();
             let free = slots - self.on_the_wire.len();
-            queue.active && used < limit(queue.id) as usize && fair_share(used, free, slots).is_some()
+            let lane = &lanes[&queue.id];
+            let trusted = lane.trust.limit(free, slots, self.now);
+            queue.active && used < lane.limit() as usize && fair_share(used, trusted, free, slots).is_some()
         };
         self.rows
             .values()

@@ -167,6 +167,8 @@ impl Simulation {
         } else {
             Outcome::Accepted { status: 200 }
         };
+        let started = self.world.now;
+        self.scheduler.observe(id, &outcome, started, self.world.now);
         let jitter = self.random.f64() * 2.0 - 1.0;
         let verdict = self.scheduler.verdict(id, &outcome, self.world.now, jitter);
         let due_at = self.world.record(id, verdict);
@@ -229,10 +231,7 @@ impl Simulation {
         if self.untold {
             return;
         }
-        if let Some(due_at) = self
-            .world
-            .earliest_sendable(SLOTS, |id| self.scheduler.lanes[&id].limit())
-        {
+        if let Some(due_at) = self.world.earliest_sendable(SLOTS, &self.scheduler.lanes) {
             let wake = self.scheduler.next_wake();
             assert!(
                 wake.is_some_and(|wake| wake <= due_at),
