@@ -1,4 +1,4 @@
-//! Memory of the worker over a long time of work.
+//! Memory of the worker and size of the table of messages over a long time of work.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::table::{Table, decimal, whole};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "soak",
-    about: "MB of the worker under steady load",
+    about: "MB of the worker, and of hooks.message with its indexes, under steady load",
     parameters: &[
         Parameter {
             name: "minutes",
@@ -36,8 +36,18 @@ pub const MEASUREMENT: Measurement = Measurement {
     run,
 };
 
+const TABLE_SIZE: &str = "select pg_total_relation_size('hooks.message')";
+
 fn run(values: &Values) -> Result<()> {
-    let table = Table::begin(&["minutes", "messages", "messages/s", "VmRSS", "RssAnon", "Pss"]);
+    let table = Table::begin(&[
+        "minutes",
+        "messages",
+        "messages/s",
+        "VmRSS",
+        "RssAnon",
+        "Pss",
+        "hooks.message",
+    ]);
     let mut rig = Rig::start()?;
     rig.create_queue("soak", "")?;
     let slices = values.count("slices");
@@ -60,6 +70,7 @@ fn run(values: &Values) -> Result<()> {
             decimal(memory.resident, 1),
             decimal(memory.anonymous, 1),
             decimal(memory.proportional, 1),
+            decimal(rig.value::<i64>(TABLE_SIZE)? as f64 / (1 << 20) as f64, 1),
         ]);
     }
     Ok(())
