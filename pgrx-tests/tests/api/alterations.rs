@@ -66,6 +66,8 @@ fn alter_queue_changes_only_what_is_given() {
         ("max_in_flight => 8", json!({"max_in_flight": 8})),
         ("active => true", json!({"active": true})),
         ("description => 'other'", json!({"description": "other"})),
+        ("ordering_policy => 'block'", json!({"ordering_policy": "block"})),
+        ("bury_expired => true", json!({"bury_expired": true})),
         ("reset => '{}'", json!({})),
         ("reset => null", json!({})),
         ("reset => '{null}'", json!({})),

@@ -125,7 +125,7 @@ fn every_function_with_a_body_pins_its_search_path_or_is_a_single_call() {
          where p.pronamespace = 'hooks'::regnamespace
            and l.lanname in ('sql', 'plpgsql')
            and p.proconfig is null
-           and p.prosrc !~ '^ select hooks\\.send\\(\\$1, \\$2::pg_catalog\\.text, \\$3, \\$4\\) $'",
+           and p.prosrc !~ '^ select hooks\\.send\\(\\$1, \\$2::pg_catalog\\.text, \\$3, \\$4, \\$5, \\$6\\) $'",
     );
 }
 

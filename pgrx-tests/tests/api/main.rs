@@ -10,6 +10,7 @@ mod due_times;
 mod extension;
 mod headers;
 mod health;
+mod ordering;
 mod policies;
 mod queues;
 mod refusal;

@@ -159,6 +159,26 @@ fn admin_can_use_everything_as_functions_and_as_tables() {
 }
 
 #[test]
+fn admin_can_delete_and_change_what_has_an_ordering_key() {
+    let database = Database::new();
+    let mut admin = member(&database, Some("hooks_admin"));
+    run(
+        &mut admin,
+        "select hooks.send_batch('good', array['x', 'y'], at => '2100-01-01', ordering_key => 'a');
+         insert into hooks.dead_letter (id, queue_id, attempts, created_at, due_at, dead_at, ordering_key)
+           select n, hooks.queue_id('good'), 1, now(), now(), now(), 'a' from generate_series(11, 13) as n;
+         update hooks.message set ordering_key = 'b' where body = 'x';
+         update hooks.dead_letter set ordering_key = 'b' where id = 11;
+         delete from hooks.dead_letter where id = 11;
+         delete from hooks.message where body = 'x';
+         select hooks.redrive(12);
+         select hooks.cancel(12);
+         delete from hooks.message;
+         delete from hooks.dead_letter",
+    );
+}
+
+#[test]
 fn admin_cannot_make_others_run_his_code() {
     let database = Database::new();
     let mut admin = member(&database, Some("hooks_admin"));

@@ -9,6 +9,7 @@ mod hanging;
 mod installations;
 mod intervals;
 mod json;
+mod keys;
 mod locks;
 mod networks;
 mod prepared;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pg_hooks_tests::cluster::{Signal, signal};
-use pg_hooks_tests::{Cluster, wait_until};
+use pg_hooks_tests::{Behaviour, Cluster, wait_until};
 use postgres::Client;
 
 use crate::site::{Site, run, send};
@@ -123,4 +123,66 @@ fn prepared_rename_is_followed_by_sessions_that_knew_the_old_name() {
         warm.execute("select hooks.send('q', 'x')", &[]).is_err()
     });
     send(&mut warm, "renamed", "x");
+}
+
+#[test]
+fn prepared_messages_of_a_key_hold_back_nothing_and_are_sent_in_order_after_their_commit() {
+    let cluster = cluster();
+    let mut site = Site::on(&cluster);
+    let second_hangs = vec![Behaviour::status(200), Behaviour::Hang, Behaviour::status(200)];
+    site.receiver.on("/q", Behaviour::Script(second_hangs));
+    site.queue("q", "");
+    let send = |body: &str| format!("select hooks.send('q', '{body}', ordering_key => 'a')");
+    prepare(&mut site.client, &["a1", "a2"].map(send).join(";"));
+    let mut other = site.connect();
+    run(&mut other, &send("a3"));
+    assert_arrives(&site, "q");
+    run(&mut other, "commit prepared 'prepared'");
+    site.receiver.wait_for("/q", 2, A_FEW_SECONDS);
+    site.queue("other", "");
+    assert_others_go_on(&site, &mut other);
+    site.receiver.release("/q");
+    site.wait_for_delivered(13);
+    let requests = site.arrivals("q", 3);
+    let bodies: Vec<&str> = requests.iter().map(|request| request.text()).collect();
+    assert_eq!(bodies, ["a3", "a1", "a2"]);
+}
+
+#[test]
+fn prepared_cancel_of_the_first_of_a_key_lets_the_next_go_soon_after_its_commit() {
+    let cluster = cluster();
+    let mut site = Site::on(&cluster);
+    site.queue("q", "");
+    let first: i64 =
+        site.value("select hooks.send('q', 'a1', at => now() + interval '1 hour', ordering_key => 'a')");
+    site.run("select hooks.send('q', 'a2', ordering_key => 'a')");
+    prepare(&mut site.client, &format!("select hooks.cancel({first})"));
+    site.queue("other", "");
+    let mut other = site.connect();
+    assert_others_go_on(&site, &mut other);
+    assert_eq!(site.arrived("q"), 0);
+    run(&mut other, "commit prepared 'prepared'");
+    assert_arrives(&site, "q");
+    assert_eq!(site.arrival("q").text(), "a2");
+}
+
+#[test]
+fn prepared_redrive_of_a_blocking_dead_letter_is_sent_before_the_rest_of_its_key() {
+    let cluster = cluster();
+    let mut site = Site::on(&cluster);
+    site.receiver.on("/q", Behaviour::failing(1, 500));
+    site.queue("q", ", max_attempts => 1, ordering_policy => 'block'");
+    site.run("select hooks.send_batch('q', array['a1', 'a2'], ordering_key => 'a')");
+    site.dead_letters(1);
+    prepare(
+        &mut site.client,
+        "select hooks.redrive(id) from hooks.dead_letter",
+    );
+    site.queue("other", "");
+    let mut other = site.connect();
+    assert_others_go_on(&site, &mut other);
+    run(&mut other, "commit prepared 'prepared'");
+    let requests = site.receiver.wait_for("/q", 3, A_FEW_SECONDS);
+    let bodies: Vec<&str> = requests.iter().map(|request| request.text()).collect();
+    assert_eq!(bodies, ["a1", "a1", "a2"]);
 }

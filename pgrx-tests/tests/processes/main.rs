@@ -7,6 +7,7 @@ mod databases;
 mod dropped;
 mod election;
 mod locks;
+mod order;
 mod probation;
 mod reload;
 mod rig;
