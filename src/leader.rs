@@ -123,6 +123,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         warning!("pg_hooks worker could not start: {error}");
         session::exit_for_restart()
     });
+    warn(pool.shortfall());
     let now = session::now();
     Leader {
         database,
@@ -153,6 +154,13 @@ fn give_up(what: &str, failure: &Failure) -> ! {
     session::exit_for_restart()
 }
 
+/// Tells the operator what the I/O threads lack.
+fn warn(complaint: Option<String>) {
+    if let Some(complaint) = complaint {
+        warning!("pg_hooks worker {complaint}");
+    }
+}
+
 fn pool_settings() -> Settings {
     let rules = guc::address_rules().unwrap_or_else(|problem| {
         warning!("hooks.allowed_networks is not valid, so it allows nothing: {problem}");
@@ -173,6 +181,7 @@ impl Leader {
     /// stop deliveries that do not ask for them.
     fn turn(&mut self) -> Duration {
         self.take_results();
+        warn(self.pool.take_complaint());
         let now = session::now();
         if now >= self.follow_at
             && let Err(failure) = self.follow(now)
@@ -276,6 +285,7 @@ impl Leader {
 
     fn reconfigure(&mut self) {
         self.pool.reconfigure(pool_settings());
+        warn(self.pool.shortfall());
         self.scheduler.set_slots(self.pool.capacity());
     }
 

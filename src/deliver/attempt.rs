@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::client::{Client, Group};
-use super::exchange::exchange;
+use super::exchange::{Shortage, exchange};
 use super::{Attempt, Job, Response};
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 
 /// Makes the attempt. A panic on the way is a fault of this attempt and of nothing else.
-pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Attempt {
+///
+/// # Errors
+/// There was no descriptor to make it with.
+pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt, Shortage> {
     let attempted_at = now();
     let started = Instant::now();
     let caught = catch_unwind(AssertUnwindSafe(|| {
@@ -20,16 +23,16 @@ pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Attempt {
     }));
     let (outcome, response) = caught.unwrap_or_else(|panic| {
         let detail = format!("panic while attempting: {}", panic_text(panic.as_ref()));
-        (Outcome::Fault { detail }, Response::default())
-    });
-    Attempt {
+        Ok((Outcome::Fault { detail }, Response::default()))
+    })?;
+    Ok(Attempt {
         message_id: job.message.id,
         attempt: job.message.attempt,
         outcome,
         attempted_at,
         duration: started.elapsed(),
         response,
-    }
+    })
 }
 
 impl Attempt {

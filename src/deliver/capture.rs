@@ -8,7 +8,8 @@ use super::Response;
 /// connection fit for the next request; beyond this, a new connection is cheaper.
 const MAX_DRAIN: usize = 64 * 1024;
 
-const CHUNK: usize = 4 * 1024;
+/// Bytes read at a time; on the stack of each thread.
+const CHUNK: usize = 1024;
 
 /// Reads `body`, keeps the first `limit` bytes, and never holds more than that.
 ///

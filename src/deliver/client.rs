@@ -1,28 +1,21 @@
 //! One configuration of everything that an attempt uses.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::config::Config;
 
+use super::descriptors::Descriptors;
 use super::dialer::Dialer;
+use super::idle::Idle;
 use super::lookup::Lookups;
 use super::resolver::Resolver;
 use super::settings::Settings;
-use super::socket::Sockets;
 use super::tls::Tls;
-use crate::domain::headers::{MAX_NAME_BYTES, MAX_VALUE_BYTES};
 
-/// Bytes of a connection's buffer for what comes in, which is also the longest header of an answer.
+/// Most bytes that came in and were not read, which is also the longest header of an answer.
 const INPUT_BYTES: usize = 16 * 1024;
-
-/// Bytes of a connection's buffer for what goes out. The longest line of a request, a header, must fit.
-const OUTPUT_BYTES: usize = (MAX_NAME_BYTES + MAX_VALUE_BYTES + 4).next_multiple_of(1024);
-
-/// Receivers close idle connections after 5 s (Node.js, Apache) to minutes. What they close is noticed, so
-/// this only bounds how long descriptors and memory are kept.
-const MAX_IDLE_AGE: Duration = Duration::from_secs(15);
 
 /// For the body of an answer. The outcome is known by then, and a slot is worth more than the rest of it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,26 +25,32 @@ pub struct Client {
     settings: Settings,
     config: Config,
     lookups: Arc<Lookups>,
-    sockets: Arc<Sockets>,
+    descriptors: Arc<Descriptors>,
+    idle: Arc<Idle>,
     tls: Arc<Tls>,
+    max_threads: usize,
 }
 
 impl Client {
     pub fn new(settings: Settings) -> Client {
-        Client::build(settings, Arc::new(Lookups::default()))
+        let descriptors = Arc::new(Descriptors::new(settings.max_threads));
+        Client::build(settings, Arc::default(), descriptors)
     }
 
     /// The same client with other settings. Names that were looked up stay known; the addresses are
     /// checked again each time.
     pub fn with(&self, settings: Settings) -> Client {
-        Client::build(settings, Arc::clone(&self.lookups))
+        self.descriptors.adapt(settings.max_threads);
+        Client::build(settings, Arc::clone(&self.lookups), Arc::clone(&self.descriptors))
     }
 
-    fn build(settings: Settings, lookups: Arc<Lookups>) -> Client {
+    fn build(settings: Settings, lookups: Arc<Lookups>, descriptors: Arc<Descriptors>) -> Client {
         Client {
             config: config(),
             lookups,
-            sockets: Arc::new(Sockets::new(settings.max_threads)),
+            max_threads: settings.max_threads.min(descriptors.most()).max(1),
+            descriptors,
+            idle: Arc::default(),
             tls: Arc::new(Tls::new(settings.ca_file.clone())),
             settings,
         }
@@ -63,13 +62,45 @@ impl Client {
 
     /// Most attempts at once: what the settings say, as far as there can be a socket for each.
     pub fn max_threads(&self) -> usize {
-        self.settings.max_threads.min(self.sockets.most()).max(1)
+        self.max_threads
+    }
+
+    /// What the operator should know if there are not as many attempts at once as the settings say.
+    pub fn shortfall(&self) -> Option<String> {
+        let (asked, most) = (self.settings.max_threads, self.max_threads);
+        let (limit, sockets) = self.descriptors.limit();
+        (most < asked).then(|| {
+            format!(
+                "makes at most {most} attempts at once instead of {asked}: the process may open {limit} files, \
+                 and {} of them are left to PostgreSQL",
+                limit.saturating_sub(sockets)
+            )
+        })
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub fn sweep(&self) {
+        self.idle.sweep(Instant::now());
+    }
+
+    /// Closes the idle connections, and keeps none any more, as another client takes over.
+    pub fn retire(&self) {
+        self.idle.close();
+    }
+
+    #[cfg(test)]
+    pub fn descriptors(&self) -> Arc<Descriptors> {
+        Arc::clone(&self.descriptors)
     }
 
     fn agent(&self) -> Agent {
         Agent::with_parts(
             self.config.clone(),
-            Dialer::new(Arc::clone(&self.tls), Arc::clone(&self.sockets)),
+            Dialer {
+                tls: Arc::clone(&self.tls),
+                descriptors: Arc::clone(&self.descriptors),
+                idle: Arc::clone(&self.idle),
+            },
             Resolver::new(
                 Arc::clone(&self.lookups),
                 Arc::clone(&self.settings.address_rules),
@@ -90,18 +121,16 @@ fn config() -> Config {
         .accept_encoding("")
         .timeout_recv_body(Some(BODY_TIMEOUT))
         .input_buffer_size(INPUT_BYTES)
-        .output_buffer_size(OUTPUT_BYTES)
         .max_response_header_size(INPUT_BYTES)
-        .max_idle_connections(2 * Group::SIZE)
-        .max_idle_connections_per_host(Group::SIZE)
-        .max_idle_age(MAX_IDLE_AGE)
+        // Ours are kept by the dialer.
+        .max_idle_connections(0)
+        .max_idle_connections_per_host(0)
         .build()
 }
 
-/// Threads that share an agent, and so its idle connections; goes with the last of them.
+/// Threads that share an agent; goes with the last of them.
 ///
-/// One agent for all threads makes them wait for its lock; one for each keeps connections apart that
-/// could be shared.
+/// One agent for all threads makes them wait for its lock; one for each takes memory.
 #[derive(Default)]
 pub struct Group {
     agent: Mutex<Option<(Arc<Client>, Agent)>>,
@@ -111,7 +140,7 @@ impl Group {
     /// Most threads in a group.
     pub const SIZE: usize = 8;
 
-    /// The group's agent for `client`; the one of an earlier client goes, with its connections.
+    /// The group's agent for `client`; the one of an earlier client goes.
     pub fn agent(&self, client: &Arc<Client>) -> Agent {
         let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
         match &*agent {

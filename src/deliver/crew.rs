@@ -9,10 +9,12 @@
 //! use, and the rest end after a while.
 
 use std::io;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::client::{Client, Group};
+use super::exchange::Shortage;
 use super::finished::Finished;
 use super::growth::Patience;
 use super::roster::{Bell, Roster};
@@ -20,6 +22,9 @@ use super::{Attempt, Job, attempt, thread};
 
 /// Enough for a TLS handshake in a debug build; only what is touched takes memory.
 const STACK_BYTES: usize = 256 * 1024;
+
+/// An attempt that waits for a descriptor for longer than this is worth a complaint.
+const BEARABLE: Duration = Duration::from_secs(1);
 
 /// The threads, their line of jobs, and where their results go.
 pub struct Crew {
@@ -60,7 +65,8 @@ impl Crew {
 
     /// Lets attempts that start from now on use `client`.
     pub fn set_client(&self, client: Client) {
-        self.roster().client = Arc::new(client);
+        let before = mem::replace(&mut self.roster().client, Arc::new(client));
+        before.retire();
     }
 
     /// Puts a job in the line.
@@ -133,8 +139,27 @@ impl Crew {
         let bell = Arc::default();
         let mut coming = Coming::Called;
         while let Some((job, client)) = self.next(&bell, coming) {
-            self.finished.push(attempt::perform(group, &client, &job));
+            self.finished.push(self.attempt(group, client, &job));
             coming = Coming::Back;
+        }
+        self.client().sweep();
+    }
+
+    /// Makes the attempt. It begins when the machine has what it takes; until then the message waits, and
+    /// nobody is to blame but the machine.
+    fn attempt(&self, group: &Group, mut client: Arc<Client>, job: &Job) -> Attempt {
+        let since = Instant::now();
+        loop {
+            match attempt::perform(group, &client, job) {
+                Ok(attempt) => return attempt,
+                Err(Shortage(detail)) if self.roster().closing => return Attempt::fault(job, detail),
+                Err(Shortage(detail)) => {
+                    if since.elapsed() > BEARABLE {
+                        self.finished.complain(format!("{detail}; deliveries wait"));
+                    }
+                    client = self.client();
+                }
+            }
         }
     }
 

@@ -6,32 +6,35 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use ureq::Error;
+use ureq::http::Uri;
 use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
-use super::connection::{Connection, Stream};
+use super::connection::Connection;
+use super::descriptors::{Descriptors, is_shortage};
 use super::failure::{Failure, io_detail};
+use super::idle::{Idle, Origin};
 use super::limit::Limit;
-use super::socket::{Socket, Sockets};
+use super::socket::Socket;
+use super::stream::Stream;
 use super::tls::Tls;
 use crate::domain::outcome::Unreachable;
 
 /// For connecting, TLS handshake included.
 const CONNECT_BOUND: Duration = Duration::from_secs(10);
 
-/// Opens connections, to the addresses that the resolver let through and to no other.
+/// Gives connections, to the addresses that the resolver let through and to no other: an idle one or a new
+/// one. A request that allows no idle age gets a new one, and the idle ones to the same host are closed.
 pub struct Dialer {
-    tls: Arc<Tls>,
-    sockets: Arc<Sockets>,
+    pub tls: Arc<Tls>,
+    pub descriptors: Arc<Descriptors>,
+    pub idle: Arc<Idle>,
 }
 
 impl Dialer {
-    pub fn new(tls: Arc<Tls>, sockets: Arc<Sockets>) -> Dialer {
-        Dialer { tls, sockets }
-    }
-
     /// A socket to the first address that takes one. Each gets an equal share of the time that is left.
-    fn connect(&self, addresses: &[SocketAddr], limit: &Limit) -> Result<Socket, Error> {
+    fn dial(&self, addresses: &[SocketAddr], limit: &Limit) -> Result<Socket, Error> {
         let mut last = Failure::Unreachable {
             cause: Unreachable::Connect,
             detail: "no address".to_owned(),
@@ -40,12 +43,41 @@ impl Dialer {
         for (index, address) in addresses.iter().enumerate() {
             let shares = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
             let deadline = Instant::now() + limit.left() / shares;
-            match Socket::connect(address, deadline, Arc::clone(&self.sockets)) {
+            match self.open(address, deadline) {
                 Ok(socket) => return Ok(socket),
+                Err(error) if is_shortage(&error) => return Err(short(&error)),
                 Err(error) => last = refused(address, &error, limit),
             }
         }
         Err(last)
+    }
+
+    /// A socket to `address`. Closes idle connections if there is no descriptor for it, or else waits for
+    /// one, for a moment only: time spent waiting is to be no time of the attempt.
+    fn open(&self, address: &SocketAddr, deadline: Instant) -> io::Result<Socket> {
+        loop {
+            let permit = self.descriptors.permit(|| self.idle.evict());
+            let permit = permit.ok_or(Errno::EMFILE)?;
+            match Socket::connect(address, deadline, permit) {
+                Err(error) if is_shortage(&error) => {
+                    if !self.idle.evict() {
+                        self.descriptors.pause();
+                        return Err(error);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn handshake(&self, socket: Socket, uri: &Uri, limit: &Limit) -> Result<Stream, Error> {
+        let host = uri.host().unwrap_or_default();
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        let stream = self.tls.handshake(socket, host, limit)?;
+        Ok(Stream::Tls(Box::new(stream)))
     }
 }
 
@@ -54,18 +86,19 @@ impl Connector for Dialer {
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Connection>, Error> {
         let limit = Limit::new(details.timeout, CONNECT_BOUND);
-        let socket = self.connect(&details.addrs, &limit)?;
+        let home = (Arc::clone(&self.idle), Origin::of(details.uri));
+        if details.config.max_idle_age().is_zero() {
+            self.idle.forget(&home.1);
+        } else if let Some(stream) = self.idle.take(&home.1, &details.addrs) {
+            return Ok(Some(Connection::again(stream, home, details.config)));
+        }
+        let socket = self.dial(&details.addrs, &limit)?;
         let stream = if details.needs_tls() {
-            let host = details.uri.host().unwrap_or_default();
-            let host = host
-                .strip_prefix('[')
-                .and_then(|host| host.strip_suffix(']'))
-                .unwrap_or(host);
-            Stream::Tls(Box::new(self.tls.handshake(socket, host, &limit)?))
+            self.handshake(socket, details.uri, &limit)?
         } else {
             Stream::Plain(socket)
         };
-        Ok(Some(Connection::new(stream, details.config)))
+        Ok(Some(Connection::new(stream, home, details.config)))
     }
 }
 
@@ -85,4 +118,9 @@ fn refused(address: &SocketAddr, error: &io::Error, limit: &Limit) -> Error {
         detail,
     }
     .into()
+}
+
+fn short(error: &io::Error) -> Error {
+    let detail = format!("could not open a socket: {}", io_detail(error));
+    Failure::Shortage { detail }.into()
 }

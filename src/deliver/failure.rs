@@ -14,14 +14,18 @@ use crate::domain::outcome::{Outcome, Unreachable};
 pub enum Failure {
     /// No connection came about.
     Unreachable { cause: Unreachable, detail: String },
-    /// A connection kept from an earlier attempt ended before the first byte of an answer.
+    /// A connection kept from an earlier attempt had ended before this one's request arrived.
     Stale { detail: String },
+    /// This machine lacks what an attempt takes, so none was made.
+    Shortage { detail: String },
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Unreachable { detail, .. } | Failure::Stale { detail } => f.write_str(detail),
+            Failure::Unreachable { detail, .. }
+            | Failure::Stale { detail }
+            | Failure::Shortage { detail } => f.write_str(detail),
         }
     }
 }
@@ -39,12 +43,21 @@ pub fn is_stale(error: &Error) -> bool {
     matches!(failure(error), Some(Failure::Stale { .. }))
 }
 
+/// What this machine lacks, if that is why no attempt was made.
+pub fn shortage(error: &Error) -> Option<&str> {
+    match failure(error) {
+        Some(Failure::Shortage { detail }) => Some(detail),
+        _ => None,
+    }
+}
+
 /// How an attempt ended that got no answer. `timeout` is the one of the queue.
 pub fn outcome(error: &Error, timeout: Duration) -> Outcome {
     if let Some(failure) = failure(error) {
         return match failure.clone() {
             Failure::Unreachable { cause, detail } => Outcome::Unreachable { cause, detail },
             Failure::Stale { detail } => Outcome::ConnectionLost { detail },
+            Failure::Shortage { detail } => Outcome::Fault { detail },
         };
     }
     match error {

@@ -1,12 +1,17 @@
 //! The way back: finished attempts, and the eventfd that announces them.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Attempt;
+
+/// One complaint in this time is enough.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Attempts that nobody has taken yet.
 ///
@@ -23,6 +28,9 @@ struct Shelf {
     announced: bool,
     /// Fewer are not announced; 0 counts as 1.
     enough: usize,
+    /// What the operator should know.
+    complaint: Option<String>,
+    complained_at: Option<Instant>,
 }
 
 impl Shelf {
@@ -78,6 +86,26 @@ impl Finished {
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has something told to the operator, unless something was told lately.
+    pub fn complain(&self, complaint: String) {
+        let mut shelf = self.shelf();
+        let now = Instant::now();
+        let lately = |at: Instant| now.saturating_duration_since(at) < COMPLAIN_EVERY;
+        if shelf.complained_at.is_some_and(lately) {
+            return;
+        }
+        shelf.complained_at = Some(now);
+        shelf.complaint = Some(complaint);
+        let news = !mem::replace(&mut shelf.announced, true);
+        drop(shelf);
+        self.announce(news);
+    }
+
+    /// What is to be told to the operator, once.
+    pub fn take_complaint(&self) -> Option<String> {
+        self.shelf().complaint.take()
     }
 
     /// Moves everything into `into`.

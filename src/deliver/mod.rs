@@ -9,7 +9,8 @@
 //!           failure says what an error means
 //! client    one configuration of everything below, replaced as a whole on SIGHUP
 //! resolver  names to checked addresses; lookup asks the system for them
-//! dialer    checked address to connection; socket, tls and connection are what it is made of
+//! dialer    checked address to connection, an idle one or a new one; stream, of socket and tls, is what it
+//!           is made of, desk the memory for a request, descriptors says how many sockets there may be
 //! ```
 
 #![forbid(unsafe_code)]
@@ -19,11 +20,14 @@ mod capture;
 mod client;
 mod connection;
 mod crew;
+mod descriptors;
+mod desk;
 mod dialer;
 mod exchange;
 mod failure;
 mod finished;
 mod growth;
+mod idle;
 mod limit;
 mod lookup;
 mod pool;
@@ -31,6 +35,7 @@ mod resolver;
 mod roster;
 mod settings;
 mod socket;
+mod stream;
 mod thread;
 mod tls;
 

@@ -37,7 +37,8 @@ impl Pool {
     }
 
     /// Hands over a job. Exactly one [`Attempt`] comes back for it, about as late as the queue's timeout
-    /// at most once a thread has taken it. More jobs than `max_threads` wait for a free thread.
+    /// at most once a thread has taken it and has a socket for it. More jobs than `max_threads` wait for a
+    /// free thread.
     pub fn submit(&self, job: Job) {
         self.crew.submit(job);
     }
@@ -46,6 +47,13 @@ impl Pool {
     pub fn take_finished(&self, into: &mut Vec<Attempt>) {
         self.crew.finished().take(into);
         self.crew.nudge();
+    }
+
+    /// What the operator should know about attempts that cannot be made, for the server's log: at most one
+    /// line a minute, without the name of the process in front. The eventfd announces it too.
+    #[must_use]
+    pub fn take_complaint(&self) -> Option<String> {
+        self.crew.finished().take_complaint()
     }
 
     /// Makes the descriptor readable from now on only when so many finished attempts wait. Whoever asks
@@ -66,6 +74,12 @@ impl Pool {
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.crew.client().max_threads()
+    }
+
+    /// What the operator should know, for the server's log, if the process may not open enough sockets.
+    #[must_use]
+    pub fn shortfall(&self) -> Option<String> {
+        self.crew.client().shortfall()
     }
 
     /// Starts nothing more, and gives back the jobs that were not started. Those under way go on, and

@@ -1,63 +1,32 @@
-//! A TCP socket whose every read and write ends by a deadline, and how many of them there may be.
+//! A TCP socket whose every read and write ends by a deadline.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
+
+use super::descriptors::Permit;
 
 /// Timeouts are rounded up to a multiple of this. Every attempt on a connection then usually has the same
 /// one, which spares two system calls each.
 const GRAIN: Duration = Duration::from_millis(100);
 
-/// Descriptors left to Postgres for its own files.
-const RESERVE: usize = 256;
-
-/// How many sockets are open, and how many may be.
-#[derive(Debug)]
-pub struct Sockets {
-    open: AtomicUsize,
-    most: usize,
-    most_kept: usize,
-}
-
-impl Sockets {
-    /// For `max_threads` attempts at once, as far as the process' limit on descriptors lets them.
-    pub fn new(max_threads: usize) -> Sockets {
-        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-        Sockets::within(usize::try_from(limit).unwrap_or(usize::MAX), max_threads)
-    }
-
-    fn within(limit: usize, max_threads: usize) -> Sockets {
-        let most = limit.saturating_sub(RESERVE).max(limit / 2);
-        // As many as are busy may be idle, as long as that takes no descriptor from an attempt.
-        let most_kept = most.min(max_threads.saturating_mul(2));
-        Sockets {
-            open: AtomicUsize::new(0),
-            most,
-            most_kept,
-        }
-    }
-
-    /// Most sockets at once.
-    pub fn most(&self) -> usize {
-        self.most
-    }
-}
+/// What poll says of a connection whose two directions have ended, and of no other.
+const ENDED: PollFlags = PollFlags::POLLHUP.union(PollFlags::POLLERR);
 
 /// A connected socket.
-#[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
+    address: SocketAddr,
     deadline: Instant,
     read_timeout: Duration,
     write_timeout: Duration,
-    sockets: Arc<Sockets>,
+    /// Given back after the socket is closed.
+    _permit: Permit,
 }
 
 impl Socket {
@@ -65,7 +34,7 @@ impl Socket {
     ///
     /// # Errors
     /// Of kind `TimedOut` when the deadline passed, else as of the system.
-    pub fn connect(address: &SocketAddr, deadline: Instant, sockets: Arc<Sockets>) -> io::Result<Socket> {
+    pub fn connect(address: &SocketAddr, deadline: Instant, permit: Permit) -> io::Result<Socket> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
@@ -73,14 +42,14 @@ impl Socket {
         let stream = TcpStream::connect_timeout(address, left)?;
         // Requests are written whole, so there is nothing to wait for.
         stream.set_nodelay(true)?;
-        sockets.open.fetch_add(1, Ordering::Relaxed);
         let unset = Duration::ZERO;
         Ok(Socket {
             stream,
+            address: *address,
             deadline,
             read_timeout: unset,
             write_timeout: unset,
-            sockets,
+            _permit: permit,
         })
     }
 
@@ -89,12 +58,34 @@ impl Socket {
         self.deadline = deadline;
     }
 
-    /// Whether another request may be sent: the receiver has sent nothing unasked, above all no end, and
-    /// there are descriptors to spare.
+    /// The address that was dialled.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    #[cfg(test)]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.stream.local_addr().ok()
+    }
+
+    /// Whether another request may be sent: the receiver has sent nothing unasked, above all no end.
     pub fn is_quiet(&self) -> bool {
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-        self.sockets.open.load(Ordering::Relaxed) <= self.sockets.most_kept
-            && recv(self.stream.as_raw_fd(), &mut [0], flags) == Err(Errno::EAGAIN)
+        recv(self.stream.as_raw_fd(), &mut [0], flags) == Err(Errno::EAGAIN)
+    }
+
+    /// Whether bytes that were sent met a connection that the receiver had ended before. Its system says so
+    /// after a round trip, for which this waits, `at_most` so long. Only for a connection whose end was read.
+    ///
+    /// An end and then a reset is how that shows, and Linux turns the reset into a broken pipe. A reset
+    /// without an end before it can come at any stage of a request.
+    pub fn was_ended_before(&self, at_most: Duration) -> bool {
+        let mut ends = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
+        let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
+        let ended = poll(&mut ends, timeout).is_ok_and(|count| count > 0)
+            && ends[0].revents().is_some_and(|events| events.intersects(ENDED));
+        let error = self.stream.take_error().ok().flatten();
+        ended && error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// What is left until the deadline, in whole grains. The kernel takes no timeout of zero.
@@ -134,12 +125,6 @@ impl Write for Socket {
     }
 }
 
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.sockets.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A blocking socket says "would block" when its timeout passes.
 fn timed_out(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::WouldBlock {
@@ -151,34 +136,47 @@ fn timed_out(error: io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{Shutdown, TcpListener};
+    use std::sync::Arc;
 
     use super::*;
+    use crate::deliver::descriptors::Descriptors;
 
-    #[test]
-    fn sockets_leave_descriptors_to_postgres() {
-        let budget = |limit, max_threads| {
-            let sockets = Sockets::within(limit, max_threads);
-            (sockets.most, sockets.most_kept)
-        };
-        assert_eq!(budget(65_536, 256), (65_280, 512));
-        assert_eq!(budget(1_024, 256), (768, 512));
-        assert_eq!(budget(1_024, 1_000), (768, 768));
-        assert_eq!(budget(100, 256), (50, 50));
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// A socket over which a request was sent that its peer has not read.
+    fn after_request() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let permit = Arc::new(Descriptors::new(1)).permit(|| false).expect("a permit");
+        let mut socket = Socket::connect(&address, Instant::now() + SOON, permit).expect("a connection");
+        let (peer, _) = listener.accept().expect("a peer");
+        socket.write_all(b"request").expect("sent");
+        peer.peek(&mut [0]).expect("a request");
+        (socket, peer)
     }
 
     #[test]
-    fn connection_is_not_kept_when_descriptors_run_short() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let sockets = Arc::new(Sockets::within(2, 1));
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let connect = || Socket::connect(&address, deadline, Arc::clone(&sockets)).expect("a connection");
-        let first = connect();
-        assert!(first.is_quiet());
-        let second = connect();
-        assert!(!first.is_quiet() && !second.is_quiet());
-        drop(second);
-        assert!(first.is_quiet());
+    fn end_and_then_a_reset_mean_that_the_request_came_too_late() {
+        let (socket, peer) = after_request();
+        peer.shutdown(Shutdown::Write).expect("an end");
+        drop(peer);
+        assert!(socket.was_ended_before(SOON));
+    }
+
+    #[test]
+    fn reset_alone_says_nothing_of_the_request() {
+        let (socket, peer) = after_request();
+        drop(peer);
+        assert!(!socket.was_ended_before(SOON));
+    }
+
+    #[test]
+    fn end_alone_says_nothing_of_the_request() {
+        let (mut socket, mut peer) = after_request();
+        peer.read_exact(&mut [0; 7]).expect("a request");
+        drop(peer);
+        assert_eq!(socket.read(&mut [0]).expect("an end"), 0);
+        assert!(!socket.was_ended_before(Duration::from_millis(50)));
     }
 }

@@ -200,20 +200,17 @@ fn kept_connection_that_the_receiver_closed_costs_no_attempt() {
 }
 
 #[test]
-fn request_that_meets_the_end_of_a_kept_connection_is_made_again_at_once() {
+fn receiver_that_read_the_request_and_closed_a_kept_connection_costs_an_attempt() {
     let mut site = Site::settled();
-    let accept = || Behaviour::status(200);
-    site.receiver.on(
-        "/q",
-        Behaviour::Script(vec![accept(), Behaviour::Close, accept()]),
-    );
+    let script = vec![Behaviour::status(200), Behaviour::Close];
+    site.receiver.on("/q", Behaviour::Script(script));
     site.queue("q", ONCE);
-    for arrived in [1, 3] {
-        let id = site.send("q", "x");
-        site.wait_for_state(id, "delivered");
-        assert_eq!(site.attempt(id).result(), (Some(200), None));
-        assert_eq!(site.arrived("q"), arrived);
-    }
+    let first = site.send("q", "x");
+    site.wait_for_state(first, "delivered");
+    let second = site.send("q", "x");
+    site.wait_for_state(second, "dead");
+    assert_eq!(site.attempt(second).result(), (None, Some("connection_lost")));
+    assert_eq!(site.arrived("q"), 2);
 }
 
 #[test]

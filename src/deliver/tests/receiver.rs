@@ -1,7 +1,7 @@
 //! A receiver that does what a test tells it, one thread per connection.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -104,5 +104,12 @@ impl Peer {
     /// Waits for the first bytes of a request and leaves them unread, which makes closing a reset.
     pub fn reset(&mut self) {
         let _ = self.stream.peek(&mut [0]);
+    }
+
+    /// Ends the connection as one does that closed it while a request was on its way: an end first, and a
+    /// reset for the request.
+    pub fn miss(&mut self) {
+        let _ = self.stream.peek(&mut [0]);
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 }

@@ -70,34 +70,58 @@ fn ending(end: impl Fn(&mut super::receiver::Peer) + Send + Sync + 'static) -> (
     })
 }
 
-#[test]
-fn connection_closed_as_the_request_arrives_costs_no_attempt() {
-    let (receiver, connections) = ending(|peer| {
-        peer.request();
-    });
+/// Two attempts, of which the second may get the connection of the first.
+fn second_of_two(receiver: &Receiver, body: Body) -> Outcome {
     let pool = pool();
-    for _ in 0..5 {
-        let attempt = attempt_with(&pool, queue(&receiver.url()), Body::Text(b"{}".to_vec()));
-        assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
-    }
-    assert_eq!(connections.load(Ordering::SeqCst), 5);
+    let first = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
+    assert_eq!(first.outcome, Outcome::Accepted { status: 200 });
+    attempt_with(&pool, queue(&receiver.url()), body).outcome
+}
+
+fn is_lost(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::ConnectionLost { .. })
 }
 
 #[test]
-fn connection_reset_as_the_request_arrives_costs_no_attempt() {
-    let (receiver, connections) = ending(|peer| peer.reset());
-    let pool = pool();
+fn connection_closed_before_the_request_arrives_costs_no_attempt() {
+    let (receiver, connections) = ending(super::receiver::Peer::miss);
     for body in [
         Body::Empty,
         Body::Text(b"{}".to_vec()),
         Body::Binary(vec![0; 3_000_000]),
     ] {
-        let first = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
-        assert_eq!(first.outcome, Outcome::Accepted { status: 200 });
-        let second = attempt_with(&pool, queue(&receiver.url()), body);
-        assert_eq!(second.outcome, Outcome::Accepted { status: 200 });
+        let second = second_of_two(&receiver, body);
+        assert_eq!(second, Outcome::Accepted { status: 200 });
     }
     assert_eq!(connections.load(Ordering::SeqCst), 6);
+}
+
+#[test]
+fn connection_closed_by_a_receiver_that_has_the_request_costs_an_attempt() {
+    let (receiver, connections) = ending(|peer| {
+        peer.request();
+    });
+    let second = second_of_two(&receiver, Body::Text(b"{}".to_vec()));
+    assert!(is_lost(&second), "{second:?}");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    assert_eq!(receiver.requests().len(), 2);
+}
+
+#[test]
+fn connection_reset_within_the_request_costs_no_attempt() {
+    let (receiver, connections) = ending(|peer| peer.reset());
+    let second = second_of_two(&receiver, Body::Binary(vec![0; 30_000_000]));
+    assert_eq!(second, Outcome::Accepted { status: 200 });
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn connection_reset_after_the_request_costs_an_attempt() {
+    // Whether it was read does not show.
+    let (receiver, connections) = ending(|peer| peer.reset());
+    let second = second_of_two(&receiver, Body::Text(b"{}".to_vec()));
+    assert!(is_lost(&second), "{second:?}");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[test]
@@ -111,7 +135,7 @@ fn second_try_does_not_meet_another_closed_connection() {
             count > 2 || requests.load(Ordering::SeqCst) >= 2
         });
         peer.send(OK);
-        peer.request();
+        peer.miss();
     });
     let pool = pool();
     let queue = Arc::new(queue(&receiver.url()));
@@ -130,39 +154,34 @@ fn second_try_does_not_meet_another_closed_connection() {
 fn attempt_is_made_once_more_and_no_more_often() {
     // Every connection but the first ends with its first request.
     let (receiver, connections) = counting(|peer| {
-        peer.request();
         if peer.number == 0 {
-            peer.send(OK);
             peer.request();
+            peer.send(OK);
         }
+        peer.miss();
     });
-    let pool = pool();
-    let first = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
-    assert_eq!(first.outcome, Outcome::Accepted { status: 200 });
-    let second = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
-    assert!(
-        matches!(second.outcome, Outcome::ConnectionLost { .. }),
-        "{:?}",
-        second.outcome
-    );
+    let second = second_of_two(&receiver, Body::Empty);
+    assert!(is_lost(&second), "{second:?}");
     assert_eq!(connections.load(Ordering::SeqCst), 2);
-    assert_eq!(receiver.requests().len(), 3);
 }
 
 #[test]
 fn connection_lost_within_an_answer_is_not_tried_again() {
     let (receiver, connections) = ending(|peer| {
-        peer.request();
+        peer.reset();
         peer.send(b"HTTP/1.1 200 OK\r\nX-Half");
+        peer.miss();
     });
-    let pool = pool();
-    attempt_with(&pool, queue(&receiver.url()), Body::Empty);
-    let second = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
-    assert!(
-        matches!(second.outcome, Outcome::ConnectionLost { .. }),
-        "{:?}",
-        second.outcome
-    );
+    let second = second_of_two(&receiver, Body::Empty);
+    assert!(is_lost(&second), "{second:?}");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn new_connection_that_ends_before_the_request_arrives_costs_an_attempt() {
+    let (receiver, connections) = counting(super::receiver::Peer::miss);
+    let attempt = attempt_with(&pool(), queue(&receiver.url()), Body::Empty);
+    assert!(is_lost(&attempt.outcome), "{:?}", attempt.outcome);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
