@@ -43,6 +43,10 @@ impl Resolver {
             .find(host, limit.deadline())
             .map_err(|miss| match miss {
                 Miss::NotFound(why) => dns(format!("could not resolve host \"{host}\": {why}")),
+                Miss::Shortage(why) => {
+                    let detail = format!("could not resolve host \"{host}\": {why}");
+                    Failure::Shortage { detail }.into()
+                }
                 Miss::TooSlow => limit.ran_out(Unreachable::Dns, &format!("resolving host \"{host}\"")),
             })
     }

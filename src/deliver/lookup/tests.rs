@@ -2,12 +2,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, Scope};
 
+use super::book::{AGING, FRESH, Known, NOT_FOUND_FRESH, PROVEN_THREADS, USABLE};
 use super::*;
 
 const SOON: Duration = Duration::from_secs(20);
 
 fn soon() -> Instant {
     Instant::now() + SOON
+}
+
+fn unknown() -> Miss {
+    Miss::NotFound("no such host".to_owned())
 }
 
 fn eventually(condition: impl Fn() -> bool) {
@@ -32,7 +37,7 @@ fn held() -> (Arc<Lookups>, Arc<AtomicUsize>, mpsc::Sender<()>) {
         count.fetch_add(1, Ordering::SeqCst);
         let _ = held.lock().expect("held").recv();
         if host == "unknown" {
-            Err("no such host".to_owned())
+            Err(unknown())
         } else {
             Ok(address(1))
         }
@@ -67,7 +72,7 @@ fn unknown_name_is_remembered_too() {
     let (lookups, asked, release) = held();
     drop(release);
     for _ in 0..3 {
-        assert!(matches!(lookups.find("unknown", soon()), Err(Miss::NotFound(why)) if why == "no such host"));
+        assert_eq!(lookups.find("unknown", soon()), Err(unknown()));
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
@@ -84,39 +89,83 @@ fn lookup_that_hangs_is_given_up_at_the_deadline_and_lands_later() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
+/// How many names hang when nobody ever reached them.
+const OTHERS: usize = MAX_THREADS - PROVEN_THREADS;
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("host{number}")).collect()
+}
+
+/// Knows `host` for `age`.
+fn know(lookups: &Lookups, host: &str, age: Duration) {
+    let since = Instant::now()
+        .checked_sub(age)
+        .expect("the machine has run for a while");
+    let answer = Ok(address(2));
+    lookups
+        .book()
+        .known
+        .insert(host.to_owned(), Known { answer, since });
+}
+
 #[test]
 fn hanging_lookups_take_a_bounded_number_of_threads() {
     let (lookups, asked, release) = held();
-    let names: Vec<_> = (0..100).map(|number| format!("host{number}")).collect();
+    let names = names(100);
     thread::scope(|scope| {
         for name in &names {
             find_many(scope, &lookups, name, 1);
         }
-        eventually(|| lookups.book().waiting.len() == 100 - MAX_THREADS);
-        assert_eq!(lookups.book().threads, MAX_THREADS);
+        eventually(|| lookups.book().under_way.len() == 100);
+        eventually(|| asked.load(Ordering::SeqCst) == OTHERS);
+        assert!(lookups.book().threads <= MAX_THREADS);
         drop(release);
     });
     assert_eq!(asked.load(Ordering::SeqCst), 100);
-    assert_eq!(lookups.book().threads, MAX_THREADS);
+    assert!(lookups.book().threads <= MAX_THREADS);
+}
+
+#[test]
+fn names_in_use_are_found_while_others_hang() {
+    let lookups = Arc::new(Lookups::new(|host| match host {
+        "in use" => Ok(address(1)),
+        _ => {
+            thread::sleep(SOON);
+            Err(unknown())
+        }
+    }));
+    for name in names(100) {
+        assert_eq!(lookups.find(&name, Instant::now()), Err(Miss::TooSlow));
+    }
+    // Somebody waits for each, as otherwise it would not be asked for.
+    thread::scope(|scope| {
+        for name in names(OTHERS) {
+            let lookups = &lookups;
+            scope.spawn(move || lookups.find(&name, Instant::now() + Duration::from_millis(500)));
+        }
+        eventually(|| lookups.book().startable() == 0);
+        know(&lookups, "in use", USABLE);
+        assert_eq!(lookups.find("in use", soon()), Ok(address(1)));
+    });
 }
 
 #[test]
 fn names_that_nobody_waits_for_any_more_are_not_asked_for() {
     let (lookups, asked, release) = held();
-    let names: Vec<_> = (0..MAX_THREADS).map(|number| format!("host{number}")).collect();
+    let names = names(OTHERS);
     thread::scope(|scope| {
         for name in &names {
             find_many(scope, &lookups, name, 1);
         }
-        eventually(|| asked.load(Ordering::SeqCst) == MAX_THREADS);
+        eventually(|| asked.load(Ordering::SeqCst) == OTHERS);
         for number in 0..50 {
             let name = format!("given up {number}");
-            assert!(matches!(lookups.find(&name, Instant::now()), Err(Miss::TooSlow)));
+            assert_eq!(lookups.find(&name, Instant::now()), Err(Miss::TooSlow));
         }
         drop(release);
     });
     assert_eq!(lookups.find("last", soon()).ok(), Some(address(1)));
-    assert_eq!(asked.load(Ordering::SeqCst), MAX_THREADS + 1);
+    assert_eq!(asked.load(Ordering::SeqCst), OTHERS + 1);
 }
 
 #[test]
@@ -129,56 +178,74 @@ fn panic_is_an_answer() {
 #[test]
 fn answers_age() {
     let since = Instant::now();
-    let found = Known {
-        answer: Ok(address(1)),
-        since,
-    };
-    let missing = Known {
-        answer: Err(String::new()),
-        since,
-    };
-    let ages = |seconds| {
-        let now = since + Duration::from_secs(seconds);
-        (found.age(now), missing.age(now))
-    };
-    assert_eq!(ages(0), (Age::Fresh, Age::Fresh));
-    assert_eq!(ages(5), (Age::Fresh, Age::Old));
-    assert_eq!(ages(30), (Age::Usable, Age::Old));
-    assert_eq!(ages(120), (Age::Old, Age::Old));
+    let [found, missing] = [Ok(address(1)), Err(unknown())].map(|answer| Known { answer, since });
+    let ages = |age| (found.age(since + age), missing.age(since + age));
+    assert_eq!(ages(Duration::ZERO), (Age::Fresh, Age::Fresh));
+    assert_eq!(ages(NOT_FOUND_FRESH), (Age::Fresh, Age::Old));
+    assert_eq!(ages(FRESH).0, Age::Aging);
+    assert_eq!(ages(AGING).0, Age::Stale);
+    assert_eq!(ages(USABLE).0, Age::Old);
 }
 
 #[test]
-fn usable_addresses_are_used_while_they_are_looked_up_again() {
+fn addresses_in_use_are_used_while_they_are_looked_up_again() {
     let (lookups, asked, release) = held();
-    let Some(since) = Instant::now().checked_sub(FRESH) else {
-        return;
-    };
-    lookups.book().known.insert(
-        "host".to_owned(),
-        Known {
-            answer: Ok(address(2)),
-            since,
-        },
-    );
-    assert_eq!(lookups.find("host", soon()).ok(), Some(address(2)));
+    know(&lookups, "host", FRESH);
+    assert_eq!(lookups.find("host", Instant::now()), Ok(address(2)));
     drop(release);
-    eventually(|| lookups.find("host", soon()).ok() == Some(address(1)));
+    eventually(|| lookups.find("host", soon()) == Ok(address(1)));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn addresses_not_used_for_a_while_are_looked_up_first() {
+    let lookups = Arc::new(Lookups::new(|_| Ok(address(1))));
+    know(&lookups, "host", AGING);
+    assert_eq!(lookups.find("host", soon()), Ok(address(1)));
+}
+
+#[test]
+fn older_addresses_do_when_the_lookup_hangs() {
+    let (lookups, asked, _release) = held();
+    know(&lookups, "host", AGING);
+    let begun = Instant::now();
+    assert_eq!(lookups.find("host", soon()), Ok(address(2)));
+    assert!((PATIENCE..SOON).contains(&begun.elapsed()));
+    // It has been waited for long enough.
+    assert_eq!(lookups.find("host", soon()), Ok(address(2)));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[test]
 fn failed_lookup_leaves_usable_addresses() {
-    let lookups = Arc::new(Lookups::new(|_| Err("down".to_owned())));
-    let Some(since) = Instant::now().checked_sub(FRESH) else {
-        return;
-    };
-    lookups.book().known.insert(
-        "host".to_owned(),
-        Known {
-            answer: Ok(address(2)),
-            since,
-        },
-    );
-    lookups.book().land("host", Err("down".to_owned()));
-    assert_eq!(lookups.find("host", soon()).ok(), Some(address(2)));
+    let lookups = Arc::new(Lookups::new(|_| Err(unknown())));
+    know(&lookups, "host", AGING);
+    assert_eq!(lookups.find("host", soon()), Ok(address(2)));
+    know(&lookups, "host", USABLE);
+    assert_eq!(lookups.find("host", soon()), Err(unknown()));
+}
+
+#[test]
+fn lack_of_descriptors_is_not_remembered() {
+    let asked = AtomicUsize::new(0);
+    let lookups = Arc::new(Lookups::new(move |_| {
+        match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(Miss::Shortage("Too many open files".to_owned())),
+            _ => Ok(address(1)),
+        }
+    }));
+    assert!(matches!(lookups.find("host", soon()), Err(Miss::Shortage(_))));
+    assert_eq!(lookups.find("host", soon()), Ok(address(1)));
+}
+
+#[test]
+fn failed_lookup_without_descriptors_says_nothing_of_the_name() {
+    let temporary = io::Error::other("failed to lookup address information: Temporary failure");
+    let probe = io::Error::from_raw_os_error(nix::libc::EMFILE);
+    let shortage = Miss::Shortage("Too many open files".to_owned());
+    assert_eq!(missed(&temporary, Some(&probe)), shortage);
+    let other = io::Error::from(io::ErrorKind::NotFound);
+    let not_found = Miss::NotFound("Temporary failure".to_owned());
+    assert_eq!(missed(&temporary, Some(&other)), not_found);
+    assert_eq!(missed(&temporary, None), not_found);
 }
