@@ -2,6 +2,7 @@
 
 mod bodies;
 mod cancel;
+mod connections;
 mod copies;
 mod dead_letters;
 mod expiry;
@@ -9,6 +10,7 @@ mod failures;
 mod headers;
 mod in_flight;
 mod isolation;
+mod large_bodies;
 mod ordering;
 mod queues;
 mod records;
