@@ -97,6 +97,17 @@ impl Headers {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// These headers and, of `base`, those that are not set here.
+    #[must_use]
+    pub fn over(&self, base: &Headers) -> Headers {
+        let entries = self.merged_over(base);
+        Headers {
+            entries: entries
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        }
+    }
+
     /// The headers of `base` that are not set here, then those set here.
     pub fn merged_over<'a>(&'a self, base: &'a Headers) -> impl Iterator<Item = (&'a str, &'a str)> {
         base.iter()
