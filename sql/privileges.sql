@@ -39,6 +39,8 @@ grant usage on schema hooks to hooks_admin, hooks_sender, hooks_reader;
 grant select, insert, update, delete
   on hooks.queue, hooks.message, hooks.attempt, hooks.message_log, hooks.dead_letter
   to hooks_admin;
+grant select, insert, update, delete on hooks.subscription to hooks_admin;
+grant select, delete on hooks.event, hooks.idempotency_key to hooks_admin;
 grant select on hooks.installation, hooks.queue_state to hooks_admin;
 
 -- Functions are named one by one: whoever may execute a trigger function can make a trigger of it.
@@ -50,24 +52,39 @@ grant execute on function
   hooks.resume(text),
   hooks.cancel(bigint),
   hooks.redrive(bigint),
-  hooks.queue_id(text)
+  hooks.queue_id(text),
+  hooks.subscribe,
+  hooks.unsubscribe(bigint),
+  hooks.alter_subscription,
+  hooks.list_subscriptions
   to hooks_admin;
 
 grant execute on function
-  hooks.send(text, text, timestamptz, jsonb, text, timestamptz),
-  hooks.send(text, json, timestamptz, jsonb, text, timestamptz),
-  hooks.send(text, jsonb, timestamptz, jsonb, text, timestamptz),
-  hooks.send(text, bytea, timestamptz, jsonb, text, timestamptz),
+  hooks.send(text, text, timestamptz, jsonb, text, timestamptz, text),
+  hooks.send(text, json, timestamptz, jsonb, text, timestamptz, text),
+  hooks.send(text, jsonb, timestamptz, jsonb, text, timestamptz, text),
+  hooks.send(text, bytea, timestamptz, jsonb, text, timestamptz, text),
   hooks.send_batch(text, text[], timestamptz, jsonb, text, timestamptz),
   hooks.send_batch(text, json[], timestamptz, jsonb, text, timestamptz),
   hooks.send_batch(text, jsonb[], timestamptz, jsonb, text, timestamptz),
   hooks.send_batch(text, bytea[], timestamptz, jsonb, text, timestamptz)
   to hooks_admin, hooks_sender;
 
+-- Publishing runs as its caller, so that transforms do; the parts that it is made of need their own.
+grant execute on function
+  hooks.publish,
+  hooks.run_transforms(text, jsonb, jsonb),
+  hooks.transforms_of(text, jsonb, jsonb),
+  hooks.check_transform_owner(text, oid),
+  hooks.store_event
+  to hooks_admin, hooks_sender;
+
 grant select on hooks.attempt, hooks.message_log, hooks.queue_state to hooks_reader;
-grant select on hooks.worker to hooks_admin, hooks_reader;
+grant select on hooks.worker, hooks.message_state to hooks_admin, hooks_reader;
 grant execute on function
   hooks.status(bigint),
+  hooks.event_status(bigint),
+  hooks.queue_messages,
   hooks.health(),
   hooks.preloaded(),
   hooks.workers()
@@ -78,6 +95,11 @@ select pg_catalog.pg_extension_config_dump('hooks.queue', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.message', '');
 select pg_catalog.pg_extension_config_dump('hooks.message_id_seq', '');
+select pg_catalog.pg_extension_config_dump('hooks.event', '');
+select pg_catalog.pg_extension_config_dump('hooks.event_id_seq', '');
+select pg_catalog.pg_extension_config_dump('hooks.subscription', '');
+select pg_catalog.pg_extension_config_dump('hooks.subscription_id_seq', '');
+select pg_catalog.pg_extension_config_dump('hooks.idempotency_key', '');
 select pg_catalog.pg_extension_config_dump('hooks.dead_letter', '');
 select pg_catalog.pg_extension_config_dump('hooks.message_log', '');
 select pg_catalog.pg_extension_config_dump('hooks.attempt', '');

@@ -18,6 +18,7 @@ static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static MAX_BODY_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static RESPONSE_CAPTURE: GucSetting<i32> = GucSetting::<i32>::new(16 << 10);
 static RESCAN_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+static IDEMPOTENCY_WINDOW: GucSetting<i32> = GucSetting::<i32>::new(86_400_000);
 static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static REQUIRE_HTTPS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -77,6 +78,15 @@ pub fn register() {
         86_400_000,
         GucFlags::UNIT_MS,
     );
+    int(
+        c"hooks.idempotency_window",
+        c"How long an idempotency key is remembered.",
+        c"Within this time a repeated hooks.send() or hooks.publish() with its key makes nothing.",
+        &IDEMPOTENCY_WINDOW,
+        1_000,
+        1_209_600_000,
+        GucFlags::UNIT_MS,
+    );
     check::define_networks(
         c"hooks.allowed_networks",
         c"Networks that queues may reach besides the public internet.",
@@ -134,6 +144,11 @@ pub fn response_capture() -> usize {
 /// Time between full rescans.
 pub fn rescan_interval() -> Duration {
     Duration::from_millis(u64::try_from(RESCAN_INTERVAL.get()).unwrap_or(1))
+}
+
+/// How long an idempotency key is remembered.
+pub fn idempotency_window() -> Duration {
+    Duration::from_millis(u64::try_from(IDEMPOTENCY_WINDOW.get()).unwrap_or(0))
 }
 
 /// The address rules as set, or what is wrong with `hooks.allowed_networks`.

@@ -9,6 +9,7 @@ mod follow;
 mod notices;
 mod results;
 mod survey;
+mod tidying;
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -20,6 +21,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use survey::Survey;
+use tidying::Tidying;
 
 use crate::deliver::{Pool, Settings};
 use crate::domain::address::AddressRules;
@@ -65,6 +67,7 @@ struct Leader {
     survey: Survey,
     /// When to look at all queues again.
     next_survey: Timestamp,
+    tidying: Tidying,
     /// Queues that do not exist and that messages name.
     orphaned: Vec<QueueId>,
     /// Transactions that were prepared when last looked; `None` when there is nothing to watch.
@@ -139,6 +142,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         held_up_until: now,
         survey: Survey::begin(),
         next_survey: Timestamp::MAX,
+        tidying: Tidying::begin(),
         orphaned: Vec::new(),
         prepared: Some(BTreeSet::new()),
         next_prepared_poll: now,

@@ -33,14 +33,29 @@ extension_sql_file!(
     requires = ["checks"]
 );
 extension_sql_file!(
+    "../sql/functions/idempotency.sql",
+    name = "idempotency",
+    requires = ["queues"]
+);
+extension_sql_file!(
     "../sql/functions/messages.sql",
     name = "messages",
-    requires = ["queues"]
+    requires = ["idempotency"]
+);
+extension_sql_file!(
+    "../sql/functions/subscriptions.sql",
+    name = "subscriptions",
+    requires = ["messages"]
+);
+extension_sql_file!(
+    "../sql/functions/events.sql",
+    name = "events",
+    requires = ["subscriptions"]
 );
 extension_sql_file!(
     "../sql/functions/worker.sql",
     name = "worker",
-    requires = ["messages"]
+    requires = ["events"]
 );
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["worker"]);
 extension_sql_file!(

@@ -32,6 +32,8 @@ thread_local! {
 struct Pending {
     notes: Vec<Note>,
     overflowed: bool,
+    /// Also when its note had no room.
+    queue_changed: bool,
     announce: bool,
 }
 
@@ -40,6 +42,7 @@ impl Pending {
         Pending {
             notes: Vec::new(),
             overflowed: false,
+            queue_changed: false,
             announce: false,
         }
     }
@@ -50,6 +53,7 @@ impl Pending {
 
     fn add(&mut self, note: Note) {
         let changed = note.due_at == Note::QUEUE_CHANGED;
+        self.queue_changed |= changed;
         let same = |known: &&mut Note| {
             known.queue_id == note.queue_id && (known.due_at == Note::QUEUE_CHANGED) == changed
         };
@@ -65,6 +69,7 @@ impl Pending {
     fn clear(&mut self) {
         self.notes.clear();
         self.overflowed = false;
+        self.queue_changed = false;
         self.announce = false;
     }
 }
@@ -201,13 +206,7 @@ fn note(note: Note) {
 /// Not without shared memory; not in a transaction that changed a queue itself, which may yet roll
 /// back; not under a snapshot that may be older than the generation.
 pub fn queue_generation() -> Option<i64> {
-    let changed_here = PENDING.with_borrow(|pending| {
-        pending.overflowed
-            || pending
-                .notes
-                .iter()
-                .any(|note| note.due_at == Note::QUEUE_CHANGED)
-    });
+    let changed_here = PENDING.with_borrow(|pending| pending.queue_changed);
     // SAFETY: reads a plain global of this process.
     let old_snapshot = unsafe { pg_sys::XactIsoLevel } >= pg_sys::XACT_REPEATABLE_READ as i32;
     if changed_here || old_snapshot {
@@ -262,7 +261,9 @@ fn tell(pending: &Pending) {
         database.notes.overflow();
     }
     if pending.overflowed {
-        database.generation.fetch_add(1, Ordering::AcqRel);
+        if pending.queue_changed {
+            database.generation.fetch_add(1, Ordering::AcqRel);
+        }
         database.notes.overflow();
     }
     database.wake_leader();

@@ -7,13 +7,14 @@ create function hooks.send(
   at           timestamptz default null,
   headers      jsonb default null,
   ordering_key text default null,
-  expires_at   timestamptz default null
+  expires_at   timestamptz default null,
+  idempotency_key text default null
 )
 returns bigint
 language c
 volatile
 as 'MODULE_PATHNAME', 'send_text_wrapper';
-comment on function hooks.send(text, text, timestamptz, jsonb, text, timestamptz) is 'Stores a message for the queue; it is sent when the transaction commits, or at the given time if that is later. Messages of one ordering key are sent one after the other; after expires_at no attempt starts. Returns its id.';
+comment on function hooks.send(text, text, timestamptz, jsonb, text, timestamptz, text) is 'Stores a message for the queue; it is sent when the transaction commits, or at the given time if that is later. Messages of one ordering key are sent one after the other; after expires_at no attempt starts. With an idempotency_key that was given for this queue within hooks.idempotency_window it stores nothing and returns the id of the first. Returns its id.';
 
 -- Plain SQL, so that the planner puts its body in place of the call.
 create function hooks.send(
@@ -22,13 +23,14 @@ create function hooks.send(
   at           timestamptz default null,
   headers      jsonb default null,
   ordering_key text default null,
-  expires_at   timestamptz default null
+  expires_at   timestamptz default null,
+  idempotency_key text default null
 )
 returns bigint
 language sql
 volatile
-as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4, $5, $6) $$;
-comment on function hooks.send(text, jsonb, timestamptz, jsonb, text, timestamptz) is 'As hooks.send(text, text), with a JSON body.';
+as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4, $5, $6, $7) $$;
+comment on function hooks.send(text, jsonb, timestamptz, jsonb, text, timestamptz, text) is 'As hooks.send(text, text), with a JSON body.';
 
 create function hooks.send(
   queue        text,
@@ -36,13 +38,14 @@ create function hooks.send(
   at           timestamptz default null,
   headers      jsonb default null,
   ordering_key text default null,
-  expires_at   timestamptz default null
+  expires_at   timestamptz default null,
+  idempotency_key text default null
 )
 returns bigint
 language sql
 volatile
-as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4, $5, $6) $$;
-comment on function hooks.send(text, json, timestamptz, jsonb, text, timestamptz) is 'As hooks.send(text, text), with a JSON body, whose text is kept as it is.';
+as $$ select hooks.send($1, $2::pg_catalog.text, $3, $4, $5, $6, $7) $$;
+comment on function hooks.send(text, json, timestamptz, jsonb, text, timestamptz, text) is 'As hooks.send(text, text), with a JSON body, whose text is kept as it is.';
 
 create function hooks.send(
   queue        text,
@@ -50,13 +53,14 @@ create function hooks.send(
   at           timestamptz default null,
   headers      jsonb default null,
   ordering_key text default null,
-  expires_at   timestamptz default null
+  expires_at   timestamptz default null,
+  idempotency_key text default null
 )
 returns bigint
 language c
 volatile
 as 'MODULE_PATHNAME', 'send_bytea_wrapper';
-comment on function hooks.send(text, bytea, timestamptz, jsonb, text, timestamptz) is 'As hooks.send(text, text), with a binary body.';
+comment on function hooks.send(text, bytea, timestamptz, jsonb, text, timestamptz, text) is 'As hooks.send(text, text), with a binary body.';
 
 create function hooks.send_batch(
   queue        text,
@@ -149,10 +153,10 @@ set search_path = pg_catalog, pg_temp
 as $$
   with gone as (
     delete from hooks.message as m where m.id = cancel.id
-    returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at
+    returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at, m.event_id
   ), logged as (
-    insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at)
-    select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now()
+    insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at, event_id)
+    select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now(), g.event_id
     from gone as g
     returning 1
   )
@@ -172,9 +176,9 @@ as $$
     returning d.*
   ), stored as (
     insert into hooks.message (id, queue_id, due_at, attempt, attempts_before, created_at, headers, body, body_bytes,
-      ordering_key)
+      ordering_key, event_id, envelope)
     select r.id, r.queue_id, now(), r.attempts, r.attempts, r.created_at, r.headers, r.body, r.body_bytes,
-           r.ordering_key
+           r.ordering_key, r.event_id, r.envelope
     from revived as r
     returning 1
   )
@@ -202,25 +206,7 @@ set search_path = pg_catalog, pg_temp
 as $$
   select found.id, q.name, found.state, found.attempts, found.due_at, found.created_at, found.finished_at,
          coalesce(found.last_status, last.status), coalesce(found.last_error, last.error)
-  from (
-    select m.id, m.queue_id,
-           case when m.expires_at <= now() then 'expired'
-                when m.due_at > now() and m.attempt = m.attempts_before then 'scheduled'
-                when m.attempt > m.attempts_before then 'retrying'
-                else 'pending' end as state,
-           m.attempt as attempts, m.due_at, m.created_at, null::timestamptz as finished_at,
-           null::smallint as last_status, null::text as last_error
-    from hooks.message as m
-    where m.id = status.message_id
-    union all
-    select d.id, d.queue_id, 'dead', d.attempts, d.due_at, d.created_at, d.dead_at, d.last_status, d.last_error
-    from hooks.dead_letter as d
-    where d.id = status.message_id
-    union all
-    select l.id, l.queue_id, l.state, l.attempts, l.due_at, l.created_at, l.finished_at, l.last_status, null
-    from hooks.message_log as l
-    where l.id = status.message_id
-  ) as found
+  from hooks.message_state as found
   left join hooks.queue as q on q.id = found.queue_id
   left join lateral (
     select a.status, a.error
@@ -229,5 +215,6 @@ as $$
     order by a.attempt desc
     limit 1
   ) as last on true
+  where found.id = status.message_id
 $$;
 comment on function hooks.status(bigint) is 'Where a message stands: scheduled, pending, retrying, delivered, dead, expired or cancelled. No row for an id that never was or is past its retention.';

@@ -169,6 +169,11 @@ begin
       message = format('queue "%s" is the dead-letter queue of "%s"', queue, source),
       hint = 'Give that queue another one with hooks.alter_queue() first.';
   end if;
+  if exists (select from hooks.subscription as s where s.queue_id = dropped) then
+    raise exception using errcode = 'dependent_objects_still_exist',
+      message = format('queue "%s" still has subscriptions', queue),
+      hint = 'Remove them with hooks.unsubscribe(), or move them with hooks.alter_subscription(), first.';
+  end if;
   if cancel_messages is null then
     perform hooks.refuse('cancel_messages must not be null',
       'Give true to cancel the messages of the queue, or false to refuse while it has some.');
@@ -181,16 +186,16 @@ begin
   delete from hooks.queue as q where q.id = dropped;
   with gone as (
     delete from hooks.message as m where m.queue_id = dropped and cancel_messages
-    returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at
+    returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at, m.event_id
   )
-  insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at)
-  select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now()
+  insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at, event_id)
+  select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now(), g.event_id
   from gone as g;
   get diagnostics cancelled = row_count;
   return cancelled;
 end
 $$;
-comment on function hooks.drop_queue(text, boolean) is 'Drops a queue. Refuses with 2BP01 while it has messages, unless told to cancel them. Returns how many were cancelled. A message that another transaction adds meanwhile becomes a dead letter.';
+comment on function hooks.drop_queue(text, boolean) is 'Drops a queue. Refuses with 2BP01 while it has subscriptions, and while it has messages, unless told to cancel them. Returns how many were cancelled. A message that another transaction adds meanwhile becomes a dead letter.';
 
 create function hooks.pause(queue text)
 returns void

@@ -1,15 +1,17 @@
 //! Messages: the send functions, and the trigger that checks what is stored by whatever way.
 
 use std::cell::OnceCell;
+use std::thread::LocalKey;
 
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::prelude::*;
-use pgrx::spi::OwnedPreparedStatement;
+use pgrx::spi::{OwnedPreparedStatement, SpiTupleTable};
 use pgrx::{AnyElement, Spi, pg_sys};
 
 use super::owner::Called;
 use super::queue;
 use super::row::{NewRow, handed_on};
+use crate::domain::envelope::Envelope;
 use crate::error::{Error, OrRaise};
 use crate::{guc, wake};
 
@@ -21,6 +23,7 @@ fn send_text(
     headers: Option<AnyElement>,
     ordering_key: Option<AnyElement>,
     expires_at: Option<TimestampWithTimeZone>,
+    idempotency_key: Option<AnyElement>,
     call: pg_sys::FunctionCallInfo,
 ) -> i64 {
     let called = Called::by(call);
@@ -32,8 +35,8 @@ fn send_text(
         expires_at,
     };
     let body = handed_on(body, pg_sys::TEXTOID).or_raise();
-    let stored = TEXT.with(|insert| called.as_owner(|| store(insert, TEXT_INSERT, queue_id, body, options)));
-    stored.or_raise()
+    let sent = called.as_owner(|| send(&TEXT, queue_id, body, options, idempotency_key));
+    sent.or_raise()
 }
 
 #[pg_extern(sql = false)]
@@ -44,6 +47,7 @@ fn send_bytea(
     headers: Option<AnyElement>,
     ordering_key: Option<AnyElement>,
     expires_at: Option<TimestampWithTimeZone>,
+    idempotency_key: Option<AnyElement>,
     call: pg_sys::FunctionCallInfo,
 ) -> i64 {
     let called = Called::by(call);
@@ -55,9 +59,8 @@ fn send_bytea(
         expires_at,
     };
     let body = handed_on(body, pg_sys::BYTEAOID).or_raise();
-    let stored =
-        BYTEA.with(|insert| called.as_owner(|| store(insert, BYTEA_INSERT, queue_id, body, options)));
-    stored.or_raise()
+    let sent = called.as_owner(|| send(&BYTEA, queue_id, body, options, idempotency_key));
+    sent.or_raise()
 }
 
 /// What may be said of a message besides its queue and body.
@@ -68,31 +71,60 @@ struct Options {
     expires_at: Option<TimestampWithTimeZone>,
 }
 
-const TEXT_INSERT: &str =
-    "insert into hooks.message (queue_id, body, due_at, headers, ordering_key, expires_at)
-     values ($1, $2, $3, $4, $5, $6) returning id";
-const BYTEA_INSERT: &str =
-    "insert into hooks.message (queue_id, body_bytes, due_at, headers, ordering_key, expires_at)
-     values ($1, $2, $3, $4, $5, $6) returning id";
-
 /// A statement prepared once per backend and never freed: backends end without running destructors
 /// of PostgreSQL's memory.
 type Prepared = OnceCell<&'static OwnedPreparedStatement>;
 
-thread_local! {
-    static TEXT: Prepared = const { OnceCell::new() };
-    static BYTEA: Prepared = const { OnceCell::new() };
+/// The two ways to store a body of one type.
+struct Inserts {
+    /// With the next id.
+    next: (&'static LocalKey<Prepared>, &'static str),
+    /// With an id that was given to the idempotency key before.
+    given: (&'static LocalKey<Prepared>, &'static str),
 }
 
-fn store(
-    prepared: &Prepared,
-    insert: &str,
+thread_local! {
+    static TEXT_NEXT: Prepared = const { OnceCell::new() };
+    static TEXT_GIVEN: Prepared = const { OnceCell::new() };
+    static BYTEA_NEXT: Prepared = const { OnceCell::new() };
+    static BYTEA_GIVEN: Prepared = const { OnceCell::new() };
+    static CLAIM: Prepared = const { OnceCell::new() };
+}
+
+static TEXT: Inserts = Inserts {
+    next: (
+        &TEXT_NEXT,
+        "insert into hooks.message (queue_id, body, due_at, headers, ordering_key, expires_at)
+         values ($1, $2, $3, $4, $5, $6) returning id",
+    ),
+    given: (
+        &TEXT_GIVEN,
+        "insert into hooks.message (queue_id, body, due_at, headers, ordering_key, expires_at, id)
+         values ($1, $2, $3, $4, $5, $6, $7) returning id",
+    ),
+};
+static BYTEA: Inserts = Inserts {
+    next: (
+        &BYTEA_NEXT,
+        "insert into hooks.message (queue_id, body_bytes, due_at, headers, ordering_key, expires_at)
+         values ($1, $2, $3, $4, $5, $6) returning id",
+    ),
+    given: (
+        &BYTEA_GIVEN,
+        "insert into hooks.message (queue_id, body_bytes, due_at, headers, ordering_key, expires_at, id)
+         values ($1, $2, $3, $4, $5, $6, $7) returning id",
+    ),
+};
+
+/// Stores a message, unless there is one of this idempotency key already. Returns its id either way.
+fn send(
+    inserts: &Inserts,
     queue_id: i64,
     body: DatumWithOid,
     options: Options,
+    idempotency_key: Option<AnyElement>,
 ) -> Result<i64, Error> {
-    let body_type = PgOid::from(body.oid());
-    let arguments = [
+    let mut arguments = vec![
         queue_id.into(),
         body,
         options.at.into(),
@@ -100,33 +132,60 @@ fn store(
         options.ordering_key,
         options.expires_at.into(),
     ];
-    let id = Spi::connect_mut(|client| -> spi::Result<Option<i64>> {
-        let statement = match prepared.get() {
-            Some(statement) => *statement,
+    let Some(key) = idempotency_key else {
+        return store(inserts.next, &arguments);
+    };
+    let (id, first) = claim(queue_id, handed_on(Some(key), pg_sys::TEXTOID)?)?;
+    if !first {
+        return Ok(id);
+    }
+    arguments.push(id.into());
+    store(inserts.given, &arguments)
+}
+
+const CLAIM_KEY: &str = "select c.id, c.first
+     from hooks.claim_key(pg_catalog.concat('queue ', $1), $2, 'hooks.message_id_seq') as c";
+
+/// The id that has this key in this queue, and whether it was taken for it just now.
+fn claim(queue_id: i64, key: DatumWithOid) -> Result<(i64, bool), Error> {
+    let claimed = run((&CLAIM, CLAIM_KEY), &[queue_id.into(), key], |row| {
+        Ok(row.get_two::<i64, bool>()?)
+    });
+    match claimed {
+        Ok((Some(id), Some(first))) => Ok((id, first)),
+        _ => Err(not_stored()),
+    }
+}
+
+fn store(insert: (&'static LocalKey<Prepared>, &str), arguments: &[DatumWithOid]) -> Result<i64, Error> {
+    let id = run(insert, arguments, |row| Ok(row.get_one::<i64>()?));
+    id.ok().flatten().ok_or_else(not_stored)
+}
+
+/// Runs a statement that is prepared at its first use.
+fn run<T>(
+    (prepared, sql): (&'static LocalKey<Prepared>, &str),
+    arguments: &[DatumWithOid],
+    read: impl FnOnce(SpiTupleTable) -> spi::Result<T>,
+) -> spi::Result<T> {
+    Spi::connect_mut(|client| {
+        let statement = match prepared.with(|prepared| prepared.get().copied()) {
+            Some(statement) => statement,
             None => {
-                let types = [
-                    PgBuiltInOids::INT8OID.into(),
-                    body_type,
-                    PgBuiltInOids::TIMESTAMPTZOID.into(),
-                    PgBuiltInOids::JSONBOID.into(),
-                    PgBuiltInOids::TEXTOID.into(),
-                    PgBuiltInOids::TIMESTAMPTZOID.into(),
-                ];
-                let statement: &'static _ = Box::leak(Box::new(client.prepare_mut(insert, &types)?.keep()));
-                prepared.get_or_init(|| statement)
+                let types: Vec<PgOid> = arguments.iter().map(|a| PgOid::from(a.oid())).collect();
+                let statement: &'static _ = Box::leak(Box::new(client.prepare_mut(sql, &types)?.keep()));
+                prepared.with(|prepared| *prepared.get_or_init(|| statement))
             }
         };
-        client
-            .update(statement, None, &arguments)?
-            .first()
-            .get_one::<i64>()
-    });
-    id.ok().flatten().ok_or_else(|| {
-        Error::invalid(
-            "message was not stored",
-            "A rule or trigger on hooks.message must not suppress rows.",
-        )
+        read(client.update(statement, None, arguments)?.first())
     })
+}
+
+fn not_stored() -> Error {
+    Error::invalid(
+        "message was not stored",
+        "A rule or trigger on hooks.message must not suppress rows.",
+    )
 }
 
 /// Columns of `hooks.message` that the trigger reads, by number.
@@ -143,6 +202,8 @@ mod column {
     pub const BODY_BYTES: usize = 10;
     pub const ORDERING_KEY: usize = 11;
     pub const EXPIRES_AT: usize = 12;
+    pub const EVENT_ID: usize = 13;
+    pub const ENVELOPE: usize = 14;
 }
 
 /// Checks a row of `hooks.message` before it is stored and tells the worker at commit.
@@ -227,10 +288,25 @@ fn check_bookkeeping(row: &NewRow) -> Result<(), Error> {
     if !row.is_null(column::BODY) && !row.is_null(column::BODY_BYTES) {
         return refuse("a message has one body", "Give body or body_bytes, not both.");
     }
+    check_envelope(row)
+}
+
+/// Only events have envelopes.
+fn check_envelope(row: &NewRow) -> Result<(), Error> {
+    let Some(envelope) = row.text(column::ENVELOPE) else {
+        return Ok(());
+    };
+    if row.is_null(column::EVENT_ID) || Envelope::parse(&envelope).is_none() {
+        return Err(Error::invalid(
+            "envelope is not known, or of a message without event",
+            "Leave it out, and publish events with hooks.publish().",
+        ));
+    }
     Ok(())
 }
 
-fn check_size(bytes: usize) -> Result<(), Error> {
+/// Whether a body of so many bytes may be stored.
+pub fn check_size(bytes: usize) -> Result<(), Error> {
     let limit = guc::max_body_size();
     if bytes <= limit {
         return Ok(());

@@ -157,6 +157,17 @@ impl<'a> NewRow<'a> {
         text.map(|text| text.to_string_lossy().into_owned())
     }
 
+    /// A text column; what Rust cannot hold of it is replaced. `None` for null.
+    pub fn text(&self, column: usize) -> Option<String> {
+        let datum = self.datum(column)?;
+        // SAFETY: the datum is a text of the row, as for `get`.
+        let bytes = unsafe {
+            let text = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
+            pgrx::varlena::varlena_to_byte_slice(text)
+        };
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    }
+
     fn datum(&self, column: usize) -> Option<Datum> {
         let column = NonZeroUsize::new(column)?;
         // SAFETY: PostgreSQL keeps the row and the relation valid for the whole trigger call, and

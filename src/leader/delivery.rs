@@ -44,7 +44,7 @@ impl Leader {
 
     fn fetch(&self, fetches: &[Fetch], now: Timestamp, inline_bytes: i32) -> Result<Fetched, Failure> {
         self.transaction(c"pg_hooks: reading due messages", |client| {
-            let fetched = store::fetch(client, fetches, now, inline_bytes)?;
+            let fetched = store::fetch(client, fetches, now, inline_bytes, &self.webhook_key)?;
             session::flush_commits(fetched.rows.iter().map(|row| row.written_by));
             Ok(fetched)
         })
@@ -135,7 +135,7 @@ impl Leader {
     fn contents(&self, ids: Vec<i64>) -> (HashMap<i64, Content>, Result<(), Failure>) {
         let read = |ids: Vec<i64>| {
             self.transaction(c"pg_hooks: reading contents", |client| {
-                store::read_contents(client, ids)
+                store::read_contents(client, ids, &self.webhook_key)
             })
         };
         match read(ids.clone()) {

@@ -33,12 +33,13 @@ impl Leader {
             self.load_changed(changed)?;
         }
         self.survey()?;
-        self.bury_orphans()
+        self.bury_orphans()?;
+        self.tidy()
     }
 
     /// When to look at the tables even if nobody tells of a change.
     pub fn next_look(&self) -> Timestamp {
-        if self.survey.is_under_way() || !self.orphaned.is_empty() {
+        if self.survey.is_under_way() || !self.orphaned.is_empty() || self.tidying.is_under_way() {
             return Timestamp::MIN;
         }
         match self.prepared {

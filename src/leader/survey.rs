@@ -115,6 +115,7 @@ impl Leader {
                 self.survey.ask();
             }
             self.next_survey = session::now().after(guc::rescan_interval());
+            self.tidying.ask();
         }
         Ok(())
     }

@@ -33,21 +33,24 @@ statement!(
        where m.id = g.id
          and m.attempt = g.attempt
        returning m.id, m.queue_id, m.created_at, m.due_at, m.headers, m.body, m.body_bytes, m.ordering_key,
+                 m.event_id, m.envelope,
                  g.attempts, g.last_status, g.error_class, g.last_error
      ), buried as (
        insert into hooks.dead_letter as d (id, queue_id, attempts, last_status, error_class, last_error,
-         created_at, due_at, dead_at, headers, body, body_bytes, ordering_key)
+         created_at, due_at, dead_at, headers, body, body_bytes, ordering_key, event_id, envelope)
        select g.id, g.queue_id, g.attempts, g.last_status, g.error_class, g.last_error,
-              g.created_at, g.due_at, clock_timestamp(), g.headers, g.body, g.body_bytes, g.ordering_key
+              g.created_at, g.due_at, clock_timestamp(), g.headers, g.body, g.body_bytes, g.ordering_key,
+              g.event_id, g.envelope
        from gone as g
        on conflict (id) do update
        set (queue_id, attempts, last_status, error_class, last_error,
-            created_at, due_at, dead_at, headers, body, body_bytes, ordering_key)
+            created_at, due_at, dead_at, headers, body, body_bytes, ordering_key, event_id, envelope)
          = row(excluded.queue_id, excluded.attempts, excluded.last_status, excluded.error_class,
                excluded.last_error, excluded.created_at, excluded.due_at, excluded.dead_at,
-               excluded.headers, excluded.body, excluded.body_bytes, excluded.ordering_key)
+               excluded.headers, excluded.body, excluded.body_bytes, excluded.ordering_key,
+               excluded.event_id, excluded.envelope)
      ), copied as (
-       insert into hooks.message (queue_id, due_at, headers, body, body_bytes, ordering_key)
+       insert into hooks.message (queue_id, due_at, headers, body, body_bytes, ordering_key, event_id, envelope)
        select q.dead_letter_queue_id, now(),
               (select coalesce(jsonb_object_agg(h.key, h.value), '{}')
                from jsonb_each(case when jsonb_typeof(g.headers) = 'object' then g.headers else '{}' end) as h
@@ -58,7 +61,7 @@ statement!(
                 'hooks-dead-attempts', g.attempts::text,
                 'hooks-dead-status', g.last_status::text,
                 'hooks-dead-error', g.error_class)),
-              g.body, g.body_bytes, g.ordering_key
+              g.body, g.body_bytes, g.ordering_key, g.event_id, g.envelope
        from gone as g
        join hooks.queue as q on q.id = g.queue_id
        where q.dead_letter_queue_id is not null
@@ -119,16 +122,18 @@ statement!(
        returning m.*
      )
      insert into hooks.dead_letter as d (id, queue_id, attempts, error_class, last_error,
-       created_at, due_at, dead_at, headers, body, body_bytes, ordering_key)
+       created_at, due_at, dead_at, headers, body, body_bytes, ordering_key, event_id, envelope)
      select g.id, g.queue_id, g.attempt, 'queue_dropped', 'the queue was dropped',
-            g.created_at, g.due_at, clock_timestamp(), g.headers, g.body, g.body_bytes, g.ordering_key
+            g.created_at, g.due_at, clock_timestamp(), g.headers, g.body, g.body_bytes, g.ordering_key,
+              g.event_id, g.envelope
      from gone as g
      on conflict (id) do update
      set (queue_id, attempts, last_status, error_class, last_error,
-          created_at, due_at, dead_at, headers, body, body_bytes, ordering_key)
+          created_at, due_at, dead_at, headers, body, body_bytes, ordering_key, event_id, envelope)
        = row(excluded.queue_id, excluded.attempts, excluded.last_status, excluded.error_class,
              excluded.last_error, excluded.created_at, excluded.due_at, excluded.dead_at,
-             excluded.headers, excluded.body, excluded.body_bytes, excluded.ordering_key)
+             excluded.headers, excluded.body, excluded.body_bytes, excluded.ordering_key,
+               excluded.event_id, excluded.envelope)
      returning d.id"
 );
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 
-use super::{column, optional, statement};
+use super::{column, event, optional, statement};
 use crate::domain::headers::Headers;
 use crate::domain::message::Body;
 use crate::domain::queue::QueueId;
@@ -21,6 +21,8 @@ pub struct Row {
     pub content: Option<Content>,
     /// The transaction that wrote the row.
     pub written_by: pg_sys::TransactionId,
+    /// The event whose payload is still missing in the contents.
+    event: Option<event::Reference>,
 }
 
 /// Headers and body, or why they cannot be used.
@@ -46,7 +48,8 @@ macro_rules! row_columns {
              m.expires_at, m.ordering_hash,
              case when m.size <= ", $inline_bytes, " then convert_to(m.headers::text, 'UTF8') end,
              case when m.size <= ", $inline_bytes, " then convert_to(m.body, 'UTF8') end,
-             case when m.size <= ", $inline_bytes, " then m.body_bytes end "
+             case when m.size <= ", $inline_bytes, " then m.body_bytes end,
+             m.event_id, m.envelope "
         )
     };
 }
@@ -56,7 +59,9 @@ macro_rules! stored_columns {
         "m.id, m.due_at, m.attempt, m.attempts_before, m.deaths, m.xmin as written_by,
          m.headers, m.body, m.body_bytes, m.expires_at,
          hashtextextended(m.ordering_key, 0) as ordering_hash,
-         coalesce(octet_length(m.body), octet_length(m.body_bytes), 0)
+         m.event_id, m.envelope,
+         coalesce(octet_length(m.body), octet_length(m.body_bytes),
+           (select octet_length(e.payload) from hooks.event as e where e.id = m.event_id), 0)
            + coalesce(pg_column_size(m.headers), 0) as size "
     };
 }
@@ -82,7 +87,7 @@ statement!(
             order by m.due_at, m.id
             limit w.row_limit)
            union all
-           (select m.id, m.due_at, 0, 0, 0::smallint, m.xmin, null, null, null, null, null, 0
+           (select m.id, m.due_at, 0, 0, 0::smallint, m.xmin, null, null, null, null, null, null, null, 0
             from hooks.message as m
             where m.queue_id = w.queue_id
               and m.due_at > $5
@@ -131,17 +136,32 @@ pub fn fetch(
     fetches: &[Fetch],
     now: Timestamp,
     inline_bytes: i32,
+    webhook_key: &str,
 ) -> Result<Fetched, Failure> {
     let mut fetched = Fetched {
         heads: fetch_heads(client, fetches, now, inline_bytes)?,
         ..Fetched::default()
     };
+    fetch_ranges(client, fetches, now, inline_bytes, &mut fetched)?;
+    let rows = fetched.rows.iter_mut().chain(&mut fetched.heads);
+    let of_events = rows.filter_map(|row| Some((row.content.as_mut()?, row.event.take()?)));
+    event::wrap(client, of_events.collect(), webhook_key)?;
+    Ok(fetched)
+}
+
+fn fetch_ranges(
+    client: &mut SpiClient<'_>,
+    fetches: &[Fetch],
+    now: Timestamp,
+    inline_bytes: i32,
+    fetched: &mut Fetched,
+) -> Result<(), Failure> {
     let ranges: Vec<_> = fetches
         .iter()
         .filter_map(|fetch| Some((fetch.queue_id, fetch.range?)))
         .collect();
     if ranges.is_empty() {
-        return Ok(fetched);
+        return Ok(());
     }
     let limit = |range: &Range| i32::try_from(range.limit).unwrap_or(i32::MAX);
     let arguments = [
@@ -172,7 +192,7 @@ pub fn fetch(
             fetched.rows.push(read(&row, inline_bytes)?);
         }
     }
-    Ok(fetched)
+    Ok(())
 }
 
 /// Rows come in the order of the keys asked for: the plan is a nested loop over these.
@@ -231,22 +251,52 @@ fn read(row: &SpiHeapTupleData<'_>, inline_bytes: i32) -> Result<Row, Failure> {
         } else {
             None
         },
+        event: read_reference(row, 14)?,
     })
 }
 
 statement!(
     CONTENTS,
-    "select m.id, convert_to(m.headers::text, 'UTF8'), convert_to(m.body, 'UTF8'), m.body_bytes
+    "select m.id, convert_to(m.headers::text, 'UTF8'), convert_to(m.body, 'UTF8'), m.body_bytes,
+            m.event_id, m.envelope
      from hooks.message as m
      where m.id = any ($1)"
 );
 
 /// Reads the contents of these messages, as far as they still exist.
-pub fn read_contents(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<HashMap<i64, Content>, Failure> {
-    CONTENTS
-        .with(|statement| statement.read(client, &[ids.into()]))?
-        .map(|row| Ok((column(&row, 1)?, read_content(&row, 2)?)))
-        .collect()
+pub fn read_contents(
+    client: &mut SpiClient<'_>,
+    ids: Vec<i64>,
+    webhook_key: &str,
+) -> Result<HashMap<i64, Content>, Failure> {
+    let rows = CONTENTS.with(|statement| statement.read(client, &[ids.into()]))?;
+    let read = |row: SpiHeapTupleData<'_>| {
+        Ok((
+            column::<i64>(&row, 1)?,
+            read_content(&row, 2)?,
+            read_reference(&row, 5)?,
+        ))
+    };
+    let mut contents = rows.map(read).collect::<Result<Vec<_>, Failure>>()?;
+    let of_events = contents
+        .iter_mut()
+        .filter_map(|(_, content, event)| Some((content, event.take()?)));
+    event::wrap(client, of_events.collect(), webhook_key)?;
+    Ok(contents
+        .into_iter()
+        .map(|(id, content, _)| (id, content))
+        .collect())
+}
+
+/// Reads event and envelope from two columns, the first of this number.
+fn read_reference(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Option<event::Reference>, Failure> {
+    let Some(event_id) = optional(row, first)? else {
+        return Ok(None);
+    };
+    Ok(Some(event::Reference {
+        event_id,
+        envelope: optional(row, first + 1)?,
+    }))
 }
 
 /// Reads headers, text and bytes from three columns, the first of this number.

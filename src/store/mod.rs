@@ -1,6 +1,7 @@
 //! All SQL of the worker. Policy is not here: these functions read rows and write what was decided.
 
 mod dead_letter;
+mod event;
 mod installation;
 mod message;
 mod queue;
@@ -9,6 +10,7 @@ mod record;
 mod survey;
 
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
+pub use event::{forget_events, forget_keys};
 pub use installation::{begin_leading, end_leading, extension_oid, prepared_transactions};
 pub use message::{Content, Fetched, Row, claim, fetch, forgive, locked, read_contents};
 pub use queue::{QueueRow, load_queues};

@@ -43,10 +43,11 @@ statement!(
          as r(id, attempt, attempts, status)
        where m.id = r.id
          and m.attempt = r.attempt
-       returning m.id, m.queue_id, m.created_at, m.due_at, r.attempts, r.status
+       returning m.id, m.queue_id, m.created_at, m.due_at, m.event_id, r.attempts, r.status
      )
-     insert into hooks.message_log (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at)
-     select g.id, g.queue_id, $5, g.attempts, g.status, g.created_at, g.due_at, clock_timestamp()
+     insert into hooks.message_log (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at,
+       event_id)
+     select g.id, g.queue_id, $5, g.attempts, g.status, g.created_at, g.due_at, clock_timestamp(), g.event_id
      from gone as g"
 );
 
