@@ -6,6 +6,7 @@
 //! - [`setup`] installs what building needs; [`install`] builds the extension and lays out the tree;
 //! - [`cluster`] runs private servers on that tree;
 //! - [`receiver`] is the HTTP server that messages go to;
+//! - [`site`] is a database with a receiver, and the words of most tests;
 //! - [`wait`] waits for conditions with a deadline.
 //!
 //! ```no_run
@@ -32,6 +33,7 @@ pub mod install;
 pub mod receiver;
 mod scratch;
 pub mod setup;
+pub mod site;
 pub mod wait;
 
 pub use cluster::Cluster;

@@ -206,7 +206,7 @@ declare
   first boolean;
 begin
   if content is null then
-    perform hooks.refuse('payload must not be null', 'Give JSON, such as {} or null::jsonb as ''null''.');
+    perform hooks.refuse('payload must not be null', 'Give JSON, such as ''{}'' or, for its null, ''null''.');
   end if;
   if ends <= now() then
     perform hooks.refuse('ttl must be more than 0', 'Leave it out for an event that does not expire.');
@@ -252,9 +252,20 @@ create function hooks.publish(
   out messages integer
 )
 returns record
-language sql
+language plpgsql
 volatile
-as $$ select s.event_id, s.messages from hooks.run_transforms($1, $2, $4) as t, hooks.store_event($1, $2, $3, $4, $5, $6, $7, t.ids, t.bodies) as s $$;
+as $$
+declare
+  made record;
+begin
+  -- As in run_transforms: the search_path is that of the caller.
+  select s.event_id, s.messages into made
+  from hooks.run_transforms($1, $2, $4) as t,
+       hooks.store_event($1, $2, $3, $4, $5, $6, $7, t.ids, t.bodies) as s;
+  event_id := made.event_id;
+  messages := made.messages;
+end
+$$;
 comment on function hooks.publish is 'Publishes an event in the transaction of the caller: one message for each active subscription that it goes to, sent after the commit. Returns the id of the event and how many messages there are; none is no error. With an idempotency_key that was given for this type within hooks.idempotency_window it makes nothing and returns the id of the first.';
 
 create function hooks.event_status(

@@ -69,6 +69,9 @@ fn queue_id(queue: Option<AnyElement>, call: pg_sys::FunctionCallInfo) -> i64 {
     id_by_name(queue, called).or_raise()
 }
 
+/// Queues that a backend remembers: enough for an event that goes to all of very many.
+const MOST_KNOWN: usize = 100_000;
+
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
 }
@@ -134,7 +137,7 @@ fn cached<T>(find: impl FnOnce(&Known) -> Option<T>) -> Option<T> {
 fn remember(generation: Option<i64>, add: impl FnOnce(&mut Known)) {
     let Some(generation) = generation else { return };
     KNOWN.with_borrow_mut(|known| {
-        if known.generation != generation || known.ids.len() > 10_000 {
+        if known.generation != generation || known.ids.len() >= MOST_KNOWN {
             *known = Known {
                 generation,
                 ..Known::default()
