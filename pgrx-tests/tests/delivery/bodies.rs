@@ -77,7 +77,7 @@ fn untyped_literal_is_text() {
     let id: i64 = site.value("select hooks.send('q', 'it')");
     let arrived = site.arrival("q");
     assert_eq!((arrived.text(), arrived.message_id()), ("it", Some(id)));
-    let stored: bool = site.value("select proargtypes[1] = 'text'::regtype from pg_proc where oid = 'hooks.send(text, text, timestamptz, jsonb, text, timestamptz)'::regprocedure");
+    let stored: bool = site.value("select proargtypes[1] = 'text'::regtype from pg_proc where oid = 'hooks.send(text, text, timestamptz, jsonb, text, timestamptz, text)'::regprocedure");
     assert!(stored);
 }
 

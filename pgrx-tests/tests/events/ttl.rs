@@ -23,7 +23,7 @@ fn failing_message_ends_as_expired_and_is_no_dead_letter() {
     site.receiver.on("/q", Behaviour::status(500));
     site.queue(
         "q",
-        ", min_backoff => '100 ms', max_backoff => '100 ms', max_attempts => 100",
+        ", min_backoff => '100 ms', max_backoff => '100 ms', max_attempts => 100, breaker_threshold => null",
     );
     site.run("select hooks.subscribe('a', 'q'); select hooks.publish('a', '1', ttl => '1 s')");
     wait_until("the message to expire", SOON, || {
