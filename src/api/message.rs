@@ -16,6 +16,7 @@ use crate::error::{Error, OrRaise};
 use crate::{guc, wake};
 
 #[pg_extern(sql = false)]
+#[expect(clippy::too_many_arguments, reason = "they are those of the SQL function")]
 fn send_text(
     queue: Option<AnyElement>,
     body: Option<AnyElement>,
@@ -40,6 +41,7 @@ fn send_text(
 }
 
 #[pg_extern(sql = false)]
+#[expect(clippy::too_many_arguments, reason = "they are those of the SQL function")]
 fn send_bytea(
     queue: Option<AnyElement>,
     body: Option<AnyElement>,
@@ -149,7 +151,7 @@ const CLAIM_KEY: &str = "select c.id, c.first
 /// The id that has this key in this queue, and whether it was taken for it just now.
 fn claim(queue_id: i64, key: DatumWithOid) -> Result<(i64, bool), Error> {
     let claimed = run((&CLAIM, CLAIM_KEY), &[queue_id.into(), key], |row| {
-        Ok(row.get_two::<i64, bool>()?)
+        row.get_two::<i64, bool>()
     });
     match claimed {
         Ok((Some(id), Some(first))) => Ok((id, first)),
@@ -158,7 +160,7 @@ fn claim(queue_id: i64, key: DatumWithOid) -> Result<(i64, bool), Error> {
 }
 
 fn store(insert: (&'static LocalKey<Prepared>, &str), arguments: &[DatumWithOid]) -> Result<i64, Error> {
-    let id = run(insert, arguments, |row| Ok(row.get_one::<i64>()?));
+    let id = run(insert, arguments, |row| row.get_one::<i64>());
     id.ok().flatten().ok_or_else(not_stored)
 }
 

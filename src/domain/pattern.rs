@@ -39,7 +39,7 @@ impl std::error::Error for InvalidName {}
 /// # Errors
 /// It is not 1 to 16 segments of letters, digits, `_` and `-`, in up to 255 bytes.
 pub fn check_type(name: &str) -> Result<(), InvalidName> {
-    check("event type", name, |segment| is_name(segment), TYPE_HINT)
+    check("event type", name, is_name, TYPE_HINT)
 }
 
 /// Checks a pattern.
