@@ -67,7 +67,25 @@ grant execute on function
   hooks.send_batch(text, text[], timestamptz, jsonb, text, timestamptz),
   hooks.send_batch(text, json[], timestamptz, jsonb, text, timestamptz),
   hooks.send_batch(text, jsonb[], timestamptz, jsonb, text, timestamptz),
-  hooks.send_batch(text, bytea[], timestamptz, jsonb, text, timestamptz)
+  hooks.send_batch(text, bytea[], timestamptz, jsonb, text, timestamptz),
+  hooks.emit(),
+  hooks.watch,
+  hooks.unwatch(regclass, text)
+  to hooks_admin, hooks_sender;
+
+-- Watching runs as its caller, who must be allowed to make triggers on the table; the parts that it is made
+-- of need their own.
+grant select on hooks.watches to hooks_admin, hooks_sender, hooks_reader;
+grant execute on function hooks.list_watches() to hooks_admin, hooks_sender, hooks_reader;
+grant execute on function
+  hooks.create_watch,
+  hooks.watch_level(regclass),
+  hooks.trigger_level(text, text),
+  hooks.emit_arguments,
+  hooks.name_list(text[]),
+  hooks.check_watch,
+  hooks.check_watch_made(regclass, text),
+  hooks.refuse(text, text)
   to hooks_admin, hooks_sender;
 
 -- Publishing runs as its caller, so that transforms do; the parts that it is made of need their own.

@@ -10,3 +10,24 @@ comment on column hooks.worker.leader is 'Whether this process delivers; the oth
 comment on column hooks.worker.started_at is 'When the process began.';
 comment on column hooks.worker.leader_since is 'When it became leader; null for one that waits.';
 comment on column hooks.worker.in_flight is 'Messages handed to the I/O threads whose result is not recorded yet.';
+
+create view hooks.watches as
+select w.relation, w.name, w.queue, w.event_type, w.operations, w.for_each, w.columns, w.exclude,
+       w.ordering_key, w.headers, w.condition, w.enabled, w.triggers, w.problem
+from hooks.list_watches() as w;
+
+comment on view hooks.watches is 'The triggers that send what changes in tables: those of hooks.watch(), a row for each watch, and others that call hooks.emit().';
+comment on column hooks.watches.relation is 'The table.';
+comment on column hooks.watches.name is 'Name of the watch; null for a trigger that hooks.watch() did not make.';
+comment on column hooks.watches.queue is 'The queue that messages go to.';
+comment on column hooks.watches.event_type is 'The type of the events that are published instead.';
+comment on column hooks.watches.operations is 'What is sent: insert, update, delete, truncate.';
+comment on column hooks.watches.for_each is 'Whether the triggers fire for each row or once for a statement.';
+comment on column hooks.watches.columns is 'The only columns that messages show, if they are named.';
+comment on column hooks.watches.exclude is 'The columns that messages do not show, if they are named.';
+comment on column hooks.watches.ordering_key is 'The columns whose values make the ordering key, if any.';
+comment on column hooks.watches.headers is 'The headers of the messages, if any.';
+comment on column hooks.watches.condition is 'The condition of WHEN, if there is one.';
+comment on column hooks.watches.enabled is 'Whether all of the triggers are enabled.';
+comment on column hooks.watches.triggers is 'The triggers, by name.';
+comment on column hooks.watches.problem is 'Why the triggers fail the statements that fire them; null when they do not.';

@@ -14,6 +14,18 @@ pub enum Error {
     UnknownQueueId(i64),
     /// `hooks.check_message()` was called as something else than the trigger it is.
     NotItsTrigger,
+    /// `hooks.emit()` was called as something else than an AFTER trigger.
+    NotAnEmitTrigger,
+    /// A trigger names a column that its table does not have.
+    UnknownColumn { column: String, option: &'static str },
+    /// What can be asked for and is not there.
+    NotSupported { message: String, hint: String },
+    /// A trigger that is made wrongly, and what is wrong with it.
+    InTrigger {
+        trigger: String,
+        table: String,
+        error: Box<Error>,
+    },
 }
 
 impl Error {
@@ -27,7 +39,29 @@ impl Error {
 
     /// Raises the error in PostgreSQL; does not return.
     pub fn raise(self) -> ! {
-        let (code, message, hint) = match self {
+        let (error, detail) = match self {
+            Error::InTrigger {
+                trigger,
+                table,
+                error,
+            } => {
+                let detail = format!("Trigger \"{trigger}\" of table {table} calls hooks.emit().");
+                (*error, Some(detail))
+            }
+            error => (error, None),
+        };
+        let (code, message, hint) = error.parts();
+        let mut report = ErrorReport::new(code, message, function_name!()).set_hint(hint);
+        if let Some(detail) = detail {
+            report = report.set_detail(detail);
+        }
+        report.report(PgLogLevel::ERROR);
+        unreachable!("an error report of level ERROR does not return")
+    }
+
+    /// SQLSTATE, message and hint.
+    pub fn parts(self) -> (PgSqlErrorCode, String, String) {
+        match self {
             Error::InvalidArgument { message, hint } => {
                 (PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, hint)
             }
@@ -46,11 +80,23 @@ impl Error {
                 "hooks.check_message() can only be the trigger of hooks.message".to_owned(),
                 "Store messages with hooks.send() or INSERT INTO hooks.message.".to_owned(),
             ),
-        };
-        ErrorReport::new(code, message, function_name!())
-            .set_hint(hint)
-            .report(PgLogLevel::ERROR);
-        unreachable!("an error report of level ERROR does not return")
+            Error::NotAnEmitTrigger => (
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "hooks.emit() can only be an AFTER trigger".to_owned(),
+                "Create the trigger with AFTER, or let hooks.watch() do it.".to_owned(),
+            ),
+            Error::UnknownColumn { column, option } => (
+                PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+                format!("column \"{column}\" does not exist"),
+                format!(
+                    "Option {option} of the trigger names it: create the trigger again with the columns that there are."
+                ),
+            ),
+            Error::NotSupported { message, hint } => {
+                (PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, hint)
+            }
+            Error::InTrigger { error, .. } => error.parts(),
+        }
     }
 }
 

@@ -53,9 +53,14 @@ extension_sql_file!(
     requires = ["subscriptions"]
 );
 extension_sql_file!(
+    "../sql/functions/triggers.sql",
+    name = "triggers",
+    requires = ["events"]
+);
+extension_sql_file!(
     "../sql/functions/worker.sql",
     name = "worker",
-    requires = ["events"]
+    requires = ["triggers"]
 );
 extension_sql_file!("../sql/views.sql", name = "views", requires = ["worker"]);
 extension_sql_file!(

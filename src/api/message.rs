@@ -255,7 +255,7 @@ pub fn check(row: &NewRow, called: Called) -> Result<Option<(i32, pg_sys::Datum)
 const MAX_ATTEMPT: i32 = 1_000_000;
 
 /// Longest ordering key.
-const MAX_KEY_BYTES: usize = 1000;
+pub const MAX_KEY_BYTES: usize = 1000;
 
 /// Columns with defaults that a plain INSERT or UPDATE can set. The table's own constraints hold them
 /// too, but their errors would print the row with its body and headers.

@@ -35,6 +35,10 @@ impl Called {
         unsafe {
             pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
             pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32);
+            #[allow(
+                clippy::let_unit_value,
+                reason = "only later versions of PostgreSQL have a path to keep"
+            )]
             let path = fix_search_path();
             let value = work();
             restore_search_path(path);

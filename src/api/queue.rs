@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use pgrx::{AnyElement, Spi};
 
 use super::owner::Called;
-use super::row::{bytes_of_text, handed_on, shown};
+use super::row::{bytes_of_text, shown, text_argument};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::error::{Error, OrRaise};
@@ -53,6 +53,11 @@ pub fn validate_headers(headers: &str) -> Result<(), Error> {
         .map_err(|invalid| Error::invalid(invalid.message, invalid.hint))
 }
 
+/// As [`validate_headers`], of bytes in the encoding of the database.
+pub fn validate_header_text(headers: &[u8]) -> Result<(), Error> {
+    validate_headers(&String::from_utf8_lossy(headers))
+}
+
 #[pg_extern(sql = false)]
 fn note_queue(queue_id: i64) {
     wake::note_queue(queue_id);
@@ -89,18 +94,21 @@ struct Known {
 pub fn id_by_name(name: Option<AnyElement>, called: Called) -> Result<i64, Error> {
     let argument =
         name.ok_or_else(|| Error::invalid("queue must not be null", "Give the name of a queue."))?;
-    let name = bytes_of_text(&argument)?;
-    if let Some(id) = cached(|known| known.by_name.get(&name).copied()) {
+    id_by_text(&bytes_of_text(&argument)?, called)
+}
+
+/// Id of the queue of that name, in the encoding of the database.
+pub fn id_by_text(name: &[u8], called: Called) -> Result<i64, Error> {
+    if let Some(id) = cached(|known| known.by_name.get(name).copied()) {
         return Ok(id);
     }
     let generation = wake::queue_generation();
-    let argument = handed_on(Some(argument), pg_sys::TEXTOID)?;
     let by_name = "select id from hooks.queue where name operator(pg_catalog.=) $1";
     let id = called
-        .as_owner(|| look_up(by_name, argument))
-        .ok_or_else(|| Error::UnknownQueue(shown(&name)))?;
+        .as_owner(|| look_up(by_name, text_argument(name)))
+        .ok_or_else(|| Error::UnknownQueue(shown(name)))?;
     remember(generation, |known| {
-        known.by_name.insert(name, id);
+        known.by_name.insert(name.to_vec(), id);
         known.ids.insert(id);
     });
     Ok(id)

@@ -222,3 +222,31 @@ unsafe fn is_message_table(relation: pg_sys::Relation) -> bool {
         is_it
     }
 }
+
+/// A text value of these bytes, in the memory of the moment.
+pub fn text_of(bytes: &[u8]) -> Datum {
+    // A slice is never longer than PostgreSQL's limit for text here: bodies and names are far shorter.
+    let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+    // SAFETY: so many bytes are there, and they are copied.
+    Datum::from(unsafe { pg_sys::cstring_to_text_with_len(bytes.as_ptr().cast(), length) })
+}
+
+/// A text argument of these bytes.
+pub fn text_argument(bytes: &[u8]) -> DatumWithOid<'static> {
+    // SAFETY: the value is text, and lives in memory that outlives the call.
+    unsafe { DatumWithOid::new(text_of(bytes), pg_sys::TEXTOID) }
+}
+
+/// A jsonb argument from a JSON text, which raises an error if it is none.
+pub fn jsonb_argument(json: &[u8]) -> DatumWithOid<'static> {
+    let text = text_of(json);
+    // SAFETY: text becomes a C string, and that jsonb, by functions of these types.
+    unsafe {
+        let cstring = pg_sys::text_to_cstring(text.cast_mut_ptr());
+        let value = pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(Datum::from(cstring))]);
+        value.map_or_else(
+            || DatumWithOid::null_oid(pg_sys::JSONBOID),
+            |value| DatumWithOid::new(value, pg_sys::JSONBOID),
+        )
+    }
+}

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod breaker;
 pub mod cron;
+pub mod emission;
 pub mod endpoint;
 pub mod envelope;
 pub mod event;

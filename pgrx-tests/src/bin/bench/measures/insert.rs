@@ -37,9 +37,8 @@ struct Variant {
     bulk: &'static str,
 }
 
-/// The first is what the others are compared with. A trigger that sends belongs here too, beside an INSERT into
-/// the same table without it.
-const VARIANTS: [Variant; 4] = [
+/// The first is what the others are compared with. The tables of the last two are as bare but for their triggers.
+const VARIANTS: [Variant; 6] = [
     Variant {
         name: "INSERT into an equal table without triggers",
         statement: "insert into bare (queue_id, body) values (1, $1)",
@@ -65,12 +64,30 @@ const VARIANTS: [Variant; 4] = [
         bulk: "select hooks.send_batch('insert', array_fill('{body}'::text, array[100])) \
                from generate_series(1, {rows} / 100)",
     },
+    Variant {
+        name: "INSERT into a table that emits each row",
+        statement: "insert into emits_rows (queue_id, body) values (1, $1)",
+        in_loop: "insert into emits_rows (queue_id, body) values (1, body)",
+        bulk: "insert into emits_rows (queue_id, body) select 1, '{body}' from generate_series(1, {rows})",
+    },
+    Variant {
+        name: "INSERT into a table that is watched",
+        statement: "insert into watched (queue_id, body) values (1, $1)",
+        in_loop: "insert into watched (queue_id, body) values (1, body)",
+        bulk: "insert into watched (queue_id, body) select 1, '{body}' from generate_series(1, {rows})",
+    },
 ];
+
+const TABLES: &str = "create table bare (like hooks.message including all);
+    create table emits_rows (like bare including all);
+    create trigger emit after insert on emits_rows for each row execute function hooks.emit('insert');
+    create table watched (like bare including all);
+    select hooks.watch('watched', 'insert', '{insert}')";
 
 fn run(values: &Values) -> Result<()> {
     let mut rig = Rig::start()?;
     rig.create_queue("insert", ", active => false")?;
-    rig.run("create table bare (like hooks.message including all)")?;
+    rig.run(TABLES)?;
     let table = Table::begin(&[
         "stored by                                  ",
         "one a statement",

@@ -1,0 +1,13 @@
+//! Triggers that send what changes in tables: what they send, when they fail, and as whom they run.
+
+mod alterations;
+mod bulk;
+mod columns;
+mod configuration;
+mod messages;
+mod partitions;
+mod row_level;
+mod security;
+mod sizes;
+mod statement_level;
+mod watch;
