@@ -37,7 +37,7 @@ revoke all on all functions in schema hooks from public;
 grant usage on schema hooks to hooks_admin, hooks_sender, hooks_reader;
 
 grant select, insert, update, delete
-  on hooks.queue, hooks.message, hooks.attempt, hooks.message_log, hooks.dead_letter
+  on hooks.queue, hooks.message, hooks.attempt, hooks.message_log, hooks.dead_letter, hooks.cron
   to hooks_admin;
 grant select, insert, update, delete on hooks.subscription to hooks_admin;
 grant select, delete on hooks.event, hooks.idempotency_key to hooks_admin;
@@ -97,6 +97,19 @@ grant execute on function
   hooks.store_event
   to hooks_admin, hooks_sender;
 
+-- Schedules.
+grant execute on function
+  hooks.schedule(text, text, text, text, text, jsonb, text, text, text, integer, text, boolean, text),
+  hooks.schedule(text, text, text, json, text, jsonb, text, text, text, integer, text, boolean, text),
+  hooks.schedule(text, text, text, jsonb, text, jsonb, text, text, text, integer, text, boolean, text),
+  hooks.schedule(text, text, text, bytea, text, jsonb, text, text, text, integer, text, boolean, text),
+  hooks.unschedule(text, boolean),
+  hooks.pause_schedule(text),
+  hooks.resume_schedule(text)
+  to hooks_admin;
+grant execute on function hooks.cron_preview(text, text, timestamptz, integer) to hooks_admin, hooks_reader;
+grant select on hooks.cron_status to hooks_admin, hooks_reader;
+
 grant select on hooks.attempt, hooks.message_log, hooks.queue_state to hooks_reader;
 grant select on hooks.worker, hooks.message_state to hooks_admin, hooks_reader;
 grant execute on function
@@ -111,6 +124,8 @@ grant execute on function
 -- A restore brings queues and messages back.
 select pg_catalog.pg_extension_config_dump('hooks.queue', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_id_seq', '');
+select pg_catalog.pg_extension_config_dump('hooks.cron', '');
+select pg_catalog.pg_extension_config_dump('hooks.cron_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.message', '');
 select pg_catalog.pg_extension_config_dump('hooks.message_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.event', '');

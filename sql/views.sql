@@ -31,3 +31,23 @@ comment on column hooks.watches.condition is 'The condition of WHEN, if there is
 comment on column hooks.watches.enabled is 'Whether all of the triggers are enabled.';
 comment on column hooks.watches.triggers is 'The triggers, by name.';
 comment on column hooks.watches.problem is 'Why the triggers fail the statements that fire them; null when they do not.';
+
+create view hooks.cron_status as
+select c.id, c.name, q.name as queue, c.event_type as event, c.schedule, c.timezone, c.active,
+       c.next_run_at, c.last_run_at, c.last_message_id, s.state as last_state
+from hooks.cron as c
+left join hooks.queue as q on q.id = c.queue_id
+left join lateral hooks.status(c.last_message_id) as s on true;
+
+comment on view hooks.cron_status is 'Schedules: when each runs next, when it last ran, and what became of that message.';
+comment on column hooks.cron_status.id is 'The entry of hooks.cron.';
+comment on column hooks.cron_status.name is 'Its name.';
+comment on column hooks.cron_status.queue is 'The queue that gets its messages.';
+comment on column hooks.cron_status.event is 'The event that it publishes, in place of a queue.';
+comment on column hooks.cron_status.schedule is 'When to run.';
+comment on column hooks.cron_status.timezone is 'The time zone whose clocks the schedule means.';
+comment on column hooks.cron_status.active is 'Whether it runs at all.';
+comment on column hooks.cron_status.next_run_at is 'The tick that comes next; null when there is none.';
+comment on column hooks.cron_status.last_run_at is 'The last tick that made a message.';
+comment on column hooks.cron_status.last_message_id is 'The message that it made.';
+comment on column hooks.cron_status.last_state is 'State of that message, as in hooks.status(); null when there is none or it is past its retention.';

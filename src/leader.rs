@@ -4,6 +4,7 @@
 //! It decides nothing: the scheduler does. It holds no transaction while HTTP is under way, and when
 //! nothing is due it sleeps until a commit, a result, a due time or the next rescan.
 
+mod cron;
 mod delivery;
 mod follow;
 mod notices;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use cron::Cron;
 use survey::Survey;
 use tidying::Tidying;
 
@@ -65,6 +67,7 @@ struct Leader {
     /// When to come back to what is held up or postponed.
     held_up_until: Timestamp,
     survey: Survey,
+    cron: Cron,
     /// When to look at all queues again.
     next_survey: Timestamp,
     tidying: Tidying,
@@ -141,6 +144,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         postponed: Vec::new(),
         held_up_until: now,
         survey: Survey::begin(),
+        cron: Cron::begin(),
         next_survey: Timestamp::MAX,
         tidying: Tidying::begin(),
         orphaned: Vec::new(),
@@ -192,6 +196,7 @@ impl Leader {
         {
             self.follow_at = self.rest("following changes", &failure);
         }
+        self.run_cron_or_rest(now);
         // What is due goes out before results are written to disk, and what these make room for after.
         self.deliver_or_rest(now);
         if now >= self.record_at
@@ -210,6 +215,14 @@ impl Leader {
         self.time_to_sleep()
     }
 
+    fn run_cron_or_rest(&mut self, now: Timestamp) {
+        if now >= self.cron.rest_until
+            && let Err(failure) = self.run_cron(now)
+        {
+            self.cron.rest_until = self.rest("running schedules", &failure);
+        }
+    }
+
     fn deliver_or_rest(&mut self, now: Timestamp) {
         if now >= self.deliver_at
             && let Err(failure) = self.deliver()
@@ -220,6 +233,7 @@ impl Leader {
 
     fn time_to_sleep(&self) -> Duration {
         let mut wake = self.next_look().max(self.follow_at);
+        wake = wake.min(self.cron.next_look());
         if let Some(at) = self.scheduler.next_wake() {
             wake = wake.min(at.max(self.deliver_at));
         }

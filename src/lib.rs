@@ -62,7 +62,17 @@ extension_sql_file!(
     name = "worker",
     requires = ["triggers"]
 );
-extension_sql_file!("../sql/views.sql", name = "views", requires = ["worker"]);
+extension_sql_file!(
+    "../sql/functions/cron_checks.sql",
+    name = "cron_checks",
+    requires = ["messages"]
+);
+extension_sql_file!(
+    "../sql/functions/cron.sql",
+    name = "cron",
+    requires = ["cron_checks"]
+);
+extension_sql_file!("../sql/views.sql", name = "views", requires = ["worker", "cron"]);
 extension_sql_file!(
     "../sql/privileges.sql",
     name = "privileges",

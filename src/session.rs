@@ -4,6 +4,7 @@ mod clock;
 mod commits;
 mod failure;
 mod signals;
+mod zone;
 
 use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
@@ -19,6 +20,7 @@ pub use failure::Failure;
 pub use signals::{
     check_interrupts, end_in_order_on_sigterm, handle_signals, reload_pending, reload_settings, terminating,
 };
+pub use zone::{ServerZone, UnknownZone};
 
 /// Settings of every worker session, whatever ALTER DATABASE and ALTER ROLE say.
 ///

@@ -52,12 +52,8 @@ impl Pending {
     }
 
     fn add(&mut self, note: Note) {
-        let changed = note.due_at == Note::QUEUE_CHANGED;
-        self.queue_changed |= changed;
-        let same = |known: &&mut Note| {
-            known.queue_id == note.queue_id && (known.due_at == Note::QUEUE_CHANGED) == changed
-        };
-        if let Some(known) = self.notes.iter_mut().rev().find(same) {
+        self.queue_changed |= note.due_at == Note::QUEUE_CHANGED;
+        if let Some(known) = self.notes.iter_mut().rev().find(|known| known.repeats(&note)) {
             known.due_at = known.due_at.min(note.due_at);
         } else if self.notes.len() < MAX_PENDING {
             self.notes.push(note);
@@ -173,7 +169,7 @@ pub fn known_database() -> Option<&'static Database> {
 pub fn note_due(queue_id: i64, due_at: i64) {
     note(Note {
         queue_id,
-        due_at: due_at.max(Note::QUEUE_CHANGED + 1),
+        due_at: due_at.max(Note::EARLIEST),
     });
 }
 
@@ -182,6 +178,14 @@ pub fn note_queue(queue_id: i64) {
     note(Note {
         queue_id,
         due_at: Note::QUEUE_CHANGED,
+    });
+}
+
+/// Tells the leader at commit that this entry of `hooks.cron` changed.
+pub fn note_cron(cron_id: i64) {
+    note(Note {
+        queue_id: cron_id,
+        due_at: Note::CRON_CHANGED,
     });
 }
 

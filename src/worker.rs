@@ -86,23 +86,39 @@ unsafe extern "C-unwind" fn leave(_code: i32, _argument: pg_sys::Datum) {
     wake::wake_launcher();
 }
 
+fn leader_lock() -> pg_sys::LOCKTAG {
+    pg_sys::LOCKTAG {
+        // SAFETY: a plain global of this process, set when it connected.
+        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field2: 0,
+        locktag_field3: 0,
+        locktag_field4: LEADER_LOCK_FIELD,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+    }
+}
+
+/// Whether this process holds the leader lock.
+pub fn leads() -> bool {
+    let (tag, mode) = (leader_lock(), pg_sys::ExclusiveLock as i32);
+    // SAFETY: looks into this process's own table of locks.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+        let held = pg_sys::LockHeldByMe(ptr::from_ref(&tag), mode);
+        #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
+        let held = pg_sys::LockHeldByMe(ptr::from_ref(&tag), mode, false);
+        held
+    }
+}
+
 /// Returns when this process holds the leader lock. It is held until the process ends.
 fn wait_until_leader() {
     loop {
         session::report_idle();
         let locked = PgTryBuilder::new(|| {
+            let tag = leader_lock();
             // SAFETY: outside of a transaction; a session lock needs none.
-            unsafe {
-                let tag = pg_sys::LOCKTAG {
-                    locktag_field1: pg_sys::MyDatabaseId.to_u32(),
-                    locktag_field2: 0,
-                    locktag_field3: 0,
-                    locktag_field4: LEADER_LOCK_FIELD,
-                    locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
-                    locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
-                };
-                pg_sys::LockAcquire(ptr::from_ref(&tag), pg_sys::ExclusiveLock as i32, true, false);
-            }
+            unsafe { pg_sys::LockAcquire(ptr::from_ref(&tag), pg_sys::ExclusiveLock as i32, true, false) };
             Ok(())
         })
         .catch_others(|error| Err(Failure::from(error)))

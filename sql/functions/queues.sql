@@ -174,6 +174,12 @@ begin
       message = format('queue "%s" still has subscriptions', queue),
       hint = 'Remove them with hooks.unsubscribe(), or move them with hooks.alter_subscription(), first.';
   end if;
+  select c.name into source from hooks.cron as c where c.queue_id = dropped limit 1;
+  if source is not null then
+    raise exception using errcode = 'dependent_objects_still_exist',
+      message = format('schedule "%s" sends to queue "%s"', source, queue),
+      hint = 'Remove it with hooks.unschedule(), or have it send elsewhere with hooks.schedule().';
+  end if;
   if cancel_messages is null then
     perform hooks.refuse('cancel_messages must not be null',
       'Give true to cancel the messages of the queue, or false to refuse while it has some.');

@@ -1,6 +1,7 @@
 //! What SQL calls: thin shims over `domain` and `wake`, by subject. Their SQL declarations are in
 //! `sql/functions`.
 
+mod cron;
 mod emit;
 mod event;
 mod message;

@@ -30,6 +30,7 @@
 
 mod calendar;
 mod clock;
+mod due;
 mod error;
 mod field;
 mod interval;
@@ -43,6 +44,7 @@ use std::str::FromStr;
 
 use self::calendar::Calendar;
 pub use self::clock::Zone;
+pub use self::due::{Due, due};
 pub use self::error::{CronError, FieldError};
 pub use self::field::Field;
 use self::interval::Interval;

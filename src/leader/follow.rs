@@ -27,6 +27,7 @@ impl Leader {
         let finished = self.prepared.is_some() && now >= self.next_prepared_poll && self.poll_prepared()?;
         if self.database.notes.take_overflow() || finished || now >= self.next_survey {
             self.survey.ask();
+            self.cron.ask_survey();
             self.next_survey = Timestamp::MAX;
         }
         if !changed.is_empty() {
@@ -52,11 +53,13 @@ impl Leader {
     fn take_notes(&mut self) -> Vec<QueueId> {
         let mut changed = Vec::new();
         while let Some(note) = self.database.notes.pop() {
-            if note.due_at == Note::QUEUE_CHANGED {
-                changed.push(note.queue_id);
-            } else {
-                let due_at = session::unix_time(note.due_at);
-                self.scheduler.note_due(note.queue_id, due_at);
+            match note.due_at {
+                Note::QUEUE_CHANGED => changed.push(note.queue_id),
+                Note::CRON_CHANGED => self.cron.note_changed(note.queue_id),
+                due_at => {
+                    let due_at = session::unix_time(due_at);
+                    self.scheduler.note_due(note.queue_id, due_at);
+                }
             }
         }
         changed.extend(self.scheduler.take_unknown());

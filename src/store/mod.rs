@@ -1,5 +1,6 @@
 //! All SQL of the worker. Policy is not here: these functions read rows and write what was decided.
 
+mod cron;
 mod dead_letter;
 mod event;
 mod installation;
@@ -9,6 +10,7 @@ mod queue_state;
 mod record;
 mod survey;
 
+pub use cron::{CronRow, Moved, Run, load_cron, reserve_ids, run_cron, survey_cron};
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
 pub use event::{forget_events, forget_keys};
 pub use installation::{begin_leading, end_leading, extension_oid, prepared_transactions};

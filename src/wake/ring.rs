@@ -11,16 +11,28 @@ const ENTRIES: usize = 512;
 /// What a commit tells the leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// `hooks.queue.id`.
+    /// `hooks.queue.id`; `hooks.cron.id` with [`Note::CRON_CHANGED`].
     pub queue_id: i64,
     /// Lowest `due_at` among the messages committed, in PostgreSQL's microseconds, or
-    /// [`Note::QUEUE_CHANGED`].
+    /// [`Note::QUEUE_CHANGED`], or [`Note::CRON_CHANGED`].
     pub due_at: i64,
 }
 
 impl Note {
     /// In place of a due time: the queue itself was made, changed or dropped.
     pub const QUEUE_CHANGED: i64 = i64::MIN;
+
+    /// In place of a due time: an entry of `hooks.cron` was made, changed or dropped.
+    pub const CRON_CHANGED: i64 = i64::MIN + 1;
+
+    /// The earliest due time there is.
+    pub const EARLIEST: i64 = i64::MIN + 2;
+
+    /// Whether both tell the same kind of thing about the same object.
+    pub fn repeats(&self, other: &Note) -> bool {
+        let kind = |note: &Note| note.due_at.min(Note::EARLIEST);
+        self.queue_id == other.queue_id && kind(self) == kind(other)
+    }
 }
 
 struct Entry {

@@ -27,7 +27,7 @@ pub struct Tick {
 }
 
 /// How long the latest tick is on time: cron promises the minute, not the second.
-const ON_TIME: Duration = Duration::from_secs(60);
+pub const ON_TIME: Duration = Duration::from_secs(60);
 
 /// What to run at `now`, in order: the ticks after `last_tick`, the last one that was seen to, up to
 /// `now`, as far as `policy` has them run. `limit` bounds [`MissedPolicy::All`] only.

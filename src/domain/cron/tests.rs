@@ -1,4 +1,5 @@
 mod clock_changes;
+mod due_runs;
 mod expressions;
 mod missed_ticks;
 mod model;
