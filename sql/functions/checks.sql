@@ -15,6 +15,13 @@ immutable strict
 as 'MODULE_PATHNAME', 'check_headers_wrapper';
 comment on function hooks.check_headers(bytea) is 'Raises 22023 with a hint unless the value is a JSON object of valid header names and values.';
 
+create function hooks.check_body_size(bytes bigint)
+returns void
+language c
+stable strict
+as 'MODULE_PATHNAME', 'check_body_size_wrapper';
+comment on function hooks.check_body_size(bigint) is 'Raises 22023 with a hint when a body of so many bytes exceeds hooks.max_body_size.';
+
 create function hooks.refuse(message text, hint text)
 returns void
 language plpgsql

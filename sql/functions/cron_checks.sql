@@ -8,13 +8,6 @@ volatile strict
 as 'MODULE_PATHNAME', 'note_cron_wrapper';
 comment on function hooks.note_cron(bigint) is 'Tells the worker at commit that this entry of hooks.cron was made, changed or dropped.';
 
-create function hooks.check_body_size(bytes bigint)
-returns void
-language c
-stable strict
-as 'MODULE_PATHNAME', 'check_body_size_wrapper';
-comment on function hooks.check_body_size(bigint) is 'Raises 22023 when a body of so many bytes exceeds hooks.max_body_size.';
-
 create function hooks.refuse_unknown_schedule(name text)
 returns void
 language plpgsql

@@ -22,13 +22,6 @@ immutable strict
 as 'MODULE_PATHNAME', 'check_metadata_wrapper';
 comment on function hooks.check_metadata(bytea) is 'Raises 22023 with a hint unless the value is a JSON object of strings that can go out as headers.';
 
-create function hooks.check_body_size(bytes bigint)
-returns void
-language c
-stable strict
-as 'MODULE_PATHNAME', 'check_body_size_wrapper';
-comment on function hooks.check_body_size(bigint) is 'Raises 22023 with a hint when a body of so many bytes exceeds hooks.max_body_size.';
-
 create function hooks.accepts(filter text, payload jsonb, variables jsonb)
 returns boolean
 language plpgsql

@@ -4,7 +4,6 @@ use pgrx::AnyElement;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-use super::message;
 use super::row::{bytes_of_text, shown};
 use crate::domain::cron::{Schedule, preview};
 use crate::error::{Error, OrRaise};
@@ -68,9 +67,4 @@ fn text(argument: Option<AnyElement>, what: &str, hint: &str) -> Result<String, 
 #[pg_extern(sql = false)]
 fn note_cron(cron_id: i64) {
     wake::note_cron(cron_id);
-}
-
-#[pg_extern(sql = false)]
-fn check_body_size(bytes: i64) {
-    message::check_size(usize::try_from(bytes).unwrap_or(usize::MAX)).or_raise();
 }

@@ -64,11 +64,6 @@ fn validate_metadata(metadata: &[u8]) -> Result<(), Error> {
 }
 
 #[pg_extern(sql = false)]
-fn check_body_size(bytes: i64) {
-    super::message::check_size(usize::try_from(bytes).unwrap_or(usize::MAX)).or_raise();
-}
-
-#[pg_extern(sql = false)]
 fn idempotency_seconds() -> f64 {
     guc::idempotency_window().as_secs_f64()
 }

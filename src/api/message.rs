@@ -307,8 +307,13 @@ fn check_envelope(row: &NewRow) -> Result<(), Error> {
     Ok(())
 }
 
+#[pg_extern(sql = false)]
+fn check_body_size(bytes: i64) {
+    check_size(usize::try_from(bytes).unwrap_or(usize::MAX)).or_raise();
+}
+
 /// Whether a body of so many bytes may be stored.
-pub fn check_size(bytes: usize) -> Result<(), Error> {
+fn check_size(bytes: usize) -> Result<(), Error> {
     let limit = guc::max_body_size();
     if bytes <= limit {
         return Ok(());
