@@ -47,9 +47,7 @@ fn expired_message_of_an_event_is_buried_when_asked_for() {
         ", bury_expired => true, min_backoff => '1 hour', max_backoff => '1 hour'",
     );
     site.run("select hooks.subscribe('a', 'q'); select hooks.publish('a', '{\"x\": 1}', ttl => '1 s')");
-    site.wait_until(
-        "select exists (select from hooks.dead_letter where event_id = 1)",
-    );
+    site.wait_until("select exists (select from hooks.dead_letter where event_id = 1)");
     site.receiver.on("/q", Behaviour::status(200));
     site.run("select hooks.redrive(id) from hooks.dead_letter");
     site.settle();
