@@ -156,6 +156,8 @@ fn what_must_survive_a_dump_is_configured_for_it() {
     );
     let expected = [
         "hooks.attempt",
+        "hooks.cron",
+        "hooks.cron_id_seq",
         "hooks.dead_letter",
         "hooks.event",
         "hooks.event_id_seq",
