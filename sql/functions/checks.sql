@@ -170,7 +170,7 @@ begin
   end if;
   perform hooks.check_limits(new);
   if new.ordering_policy is null or new.ordering_policy not in ('skip', 'block') then
-    perform hooks.refuse(format('ordering policy %s is not known', coalesce(format('"%s"', new.ordering_policy), 'null')),
+    perform hooks.refuse(format('ordering policy %s is not known', coalesce('"' || new.ordering_policy || '"', 'null')),
       'Use skip, so that a dead letter lets the next message of its ordering key go, or block.');
   end if;
   if new.bury_expired is null then

@@ -238,10 +238,12 @@ pub fn check(row: &NewRow, called: Called) -> Result<Option<(i32, pg_sys::Datum)
     }
     let future = due_at.is_some_and(|due_at| due_at >= now);
     let due_at = due_at.unwrap_or(now).max(now);
-    if row
-        .get::<i64>(column::EXPIRES_AT)
-        .is_some_and(|expires_at| expires_at <= due_at)
-    {
+    // A message whose time is over may still be changed otherwise.
+    let expires_at = row.get::<i64>(column::EXPIRES_AT);
+    let said = [column::DUE_AT, column::EXPIRES_AT]
+        .iter()
+        .any(|column| row.is_said_anew(*column));
+    if said && expires_at.is_some_and(|expires_at| expires_at <= due_at) {
         return Err(Error::invalid(
             "message expires before it is due",
             "Give an expires_at after the due time, and after now.",

@@ -144,6 +144,16 @@ impl<'a> NewRow<'a> {
         Some(with_header.saturating_sub(pg_sys::VARHDRSZ))
     }
 
+    /// Whether a column of type timestamptz has another value than before, or the row is new.
+    pub fn is_said_anew(&self, column: usize) -> bool {
+        let before = NewRow {
+            trigger: self.trigger,
+            tuple: self.trigger.tg_trigtuple,
+        };
+        !trigger_fired_by_update(self.trigger.tg_event)
+            || before.get::<i64>(column) != self.get::<i64>(column)
+    }
+
     /// Whether a column is null.
     pub fn is_null(&self, column: usize) -> bool {
         self.datum(column).is_none()

@@ -42,9 +42,9 @@ struct Flight {
     budget_attempt: u32,
     expires_at: Option<Timestamp>,
     ordering_key: Option<KeyHash>,
-    /// A key whose first row this is although it took off with another, or with none: somebody changed
-    /// the row.
-    waited_for_by: Option<KeyHash>,
+    /// A key whose first row this is although it took off with another, or with none, or from another
+    /// queue: somebody changed the row.
+    waited_for_by: Option<(QueueId, KeyHash)>,
 }
 
 /// See the module.

@@ -212,4 +212,11 @@ fn null_for_what_becomes_of_keys_and_ends_is_refused() {
         "bury_expired must not be null",
         "Give true to keep expired messages as dead letters, or false.",
     );
+    assert_all_refused(
+        &mut database.connect(),
+        &statements("ordering_policy"),
+        INVALID,
+        "ordering policy null is not known",
+        "Use skip, so that a dead letter lets the next message of its ordering key go, or block.",
+    );
 }

@@ -88,7 +88,7 @@ impl Scheduler {
                 (Taken::PassedOver, row) => {
                     lane.keys.rest(head.key);
                     if let Some(flight) = row.and_then(|row| self.in_flight.get_mut(&row.id)) {
-                        flight.waited_for_by = Some(head.key);
+                        flight.waited_for_by = Some((fetch.queue_id, head.key));
                     }
                     if let Some(later) = row.filter(|row| row.due_at > now) {
                         lane.note(later.due_at);
@@ -271,13 +271,16 @@ impl Scheduler {
             if let Some(hash) = flight.ordering_key {
                 key(&mut lane.keys, hash);
             }
-            if let Some(other) = flight.waited_for_by {
-                lane.keys.want(other);
-            }
             if let Some(due_at) = due_at {
                 lane.note(due_at);
             }
             self.place(queue_id);
+        }
+        if let Some((other, key)) = flight.waited_for_by
+            && let Some(lane) = self.lanes.get_mut(&other)
+        {
+            lane.keys.want(key);
+            self.place(other);
         }
         for (queue_id, due_at) in self.probation.release(id) {
             self.note_due(queue_id, due_at);

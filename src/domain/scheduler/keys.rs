@@ -8,8 +8,9 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Head, KeyHash, MessageId};
 
-/// While so many keys wait for their first row to be read, no others are looked for.
-const ENOUGH_WANTED: usize = 1024;
+/// So many keys may wait for their first row to be read. Rows of further ones are passed over, and met
+/// again from the beginning when half of these are worked off.
+const MOST_WANTED: usize = if cfg!(test) { 8 } else { 16_384 };
 /// Keys at rest that are remembered, so that their finished rows need not be walked again.
 const REMEMBERED: usize = 4096;
 
@@ -18,6 +19,8 @@ const REMEMBERED: usize = 4096;
 pub struct Keys {
     known: HashMap<KeyHash, Known>,
     wanted: VecDeque<KeyHash>,
+    /// Keys were left out because too many waited.
+    overflowed: bool,
 }
 
 struct Known {
@@ -47,8 +50,13 @@ impl Keys {
         });
         known.from = known.from.min(id);
         if known.place == Place::AtRest {
-            known.place = Place::Wanted;
-            self.wanted.push_back(key);
+            if self.wanted.len() >= MOST_WANTED {
+                self.overflowed = true;
+                self.known.remove(&key);
+            } else {
+                known.place = Place::Wanted;
+                self.wanted.push_back(key);
+            }
         }
     }
 
@@ -57,9 +65,9 @@ impl Keys {
         !self.wanted.is_empty()
     }
 
-    /// Whether so many wait that no others need be looked for.
-    pub fn enough_wanted(&self) -> bool {
-        self.wanted.len() >= ENOUGH_WANTED
+    /// Whether keys that were left out can be met again now: all rows are to be read anew.
+    pub fn take_overflow(&mut self) -> bool {
+        self.wanted.len() < MOST_WANTED / 2 && std::mem::take(&mut self.overflowed)
     }
 
     /// Up to `limit` first rows to read. Each is answered by [`Keys::fly`], [`Keys::rest`] or
@@ -108,7 +116,9 @@ impl Keys {
         if let Some(known) = self.known.get_mut(&key)
             && let Place::InFlight(id) = known.place
         {
-            if finished || known.from < id {
+            let goes_on = finished || known.from < id;
+            // Keys that were left out go first; this one is met again with them.
+            if goes_on && !self.overflowed {
                 known.place = Place::Wanted;
                 self.wanted.push_back(key);
             } else {

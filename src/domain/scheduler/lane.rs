@@ -167,7 +167,10 @@ impl Lane {
         if self.granted == 0 {
             return None;
         }
-        let range_waits = (self.has_more || self.next_due <= now) && !self.keys.enough_wanted();
+        if self.keys.take_overflow() {
+            self.note(Timestamp::MIN);
+        }
+        let range_waits = self.has_more || self.next_due <= now;
         let heads = self.take_heads(range_waits);
         let left = self.granted - u32::try_from(heads.len()).unwrap_or(self.granted);
         let range = (left > 0 && range_waits).then(|| self.take_range(left));

@@ -194,3 +194,31 @@ fn message_on_the_wire_that_gets_another_key_is_waited_for_by_both() {
     assert_one_after_the_other(&mut site, first, second);
     assert_one_after_the_other(&mut site, first, third);
 }
+
+#[test]
+fn message_that_fails_after_it_got_another_key_is_retried_before_the_rest_of_that() {
+    let mut site = Site::settled();
+    let (first, second) = first_fails(&mut site);
+    change_key(&mut site, first);
+    assert_eq!(bodies(&site, 2), ["a1", "a2"]);
+    assert_one_after_the_other(&mut site, first, second);
+    retry_now(&mut site);
+    assert_eq!(bodies(&site, 4)[2..], ["a1", "b3"]);
+}
+
+#[test]
+fn message_on_the_wire_that_moves_to_another_queue_is_waited_for_by_both() {
+    let mut site = Site::settled();
+    let (first, second) = first_hangs(&mut site);
+    let other = site.queue("other", "");
+    site.run(&format!(
+        "update hooks.message set queue_id = {other} where id = {first}"
+    ));
+    let third: i64 = site.value("select hooks.send('other', 'a3', ordering_key => 'a')");
+    assert_held_at(&site, &["a1"]);
+    assert_eq!(site.arrived("other"), 0);
+    site.receiver.release("/q");
+    bodies(&site, 2);
+    assert_one_after_the_other(&mut site, first, second);
+    assert_one_after_the_other(&mut site, first, third);
+}

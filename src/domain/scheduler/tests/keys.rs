@@ -126,6 +126,39 @@ fn a_million_rows_of_one_key_are_passed_in_large_steps_and_few_keys_are_held() {
 }
 
 #[test]
+fn more_keys_than_may_wait_are_all_served_and_hold_back_nothing_else() {
+    let mut scheduler = loaded(4, &[queue(1, 4, 3)]);
+    let mut left: Vec<Candidate> = (1..=100).map(|id| keyed(id, 0, id % 50)).collect();
+    left.push(row(101, 0));
+    scheduler.note_due(1, Timestamp(0));
+    let mut order = Vec::new();
+    while let Some(fetch) = scheduler.plan(Timestamp(1)).pop() {
+        let after = fetch.range.map_or(MessageId::MAX, |range| range.after.id);
+        let rows: Vec<_> = left.iter().filter(|row| row.id > after).copied().collect();
+        let rows = &rows[..rows.len().min(limit(&fetch) as usize)];
+        let of_key = |head: &Head| {
+            left.iter()
+                .find(|row| row.ordering_key == Some(head.key))
+                .copied()
+        };
+        let heads: Vec<_> = fetch.heads.iter().filter_map(of_key).collect();
+        let answer = Answer {
+            rows,
+            next_due: None,
+            heads: &heads,
+        };
+        for admission in scheduler.admit(&fetch, answer, Timestamp(1)) {
+            order.push(admission.id());
+            left.retain(|row| row.id != admission.id());
+            scheduler.release(admission.id(), None);
+        }
+    }
+    assert_eq!(order.len(), 101, "{} are left", left.len());
+    let place = order.iter().position(|id| *id == 101);
+    assert!(place.is_some_and(|place| place < 90), "unkeyed at {place:?}");
+}
+
+#[test]
 fn parked_message_holds_its_key_back() {
     let mut scheduler = met(&[keyed(5, 0, 77)]);
     let fetch = first(&mut scheduler, Timestamp(1));

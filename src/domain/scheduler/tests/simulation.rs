@@ -12,6 +12,7 @@ struct Simulation {
     scheduler: Scheduler,
     /// A commit that nothing told of, such as COMMIT PREPARED.
     untold: bool,
+    many_keys: bool,
     /// Messages that have an id and are not committed yet.
     late: Vec<(QueueId, Candidate)>,
 }
@@ -29,12 +30,14 @@ impl Simulation {
                 })
             })
             .collect::<Vec<_>>();
+        let many_keys = random.u32(0..4) == 0;
         let scheduler = loaded(SLOTS, &queues);
         Simulation {
             random,
             world: World::new(queues),
             scheduler,
             untold: false,
+            many_keys,
             late: Vec::new(),
         }
     }
@@ -65,7 +68,8 @@ impl Simulation {
     /// A row as a transaction stores it; every third has a key, every fifth an end.
     fn new_row(&mut self, id: MessageId) -> Candidate {
         let due_at = self.due_time();
-        let key = self.random.i64(1..=3);
+        // More than may wait for their first row, now and then.
+        let key = self.random.i64(1..=if self.many_keys { 40 } else { 3 });
         Candidate {
             ordering_key: (self.random.u32(0..3) == 0).then_some(key),
             expires_at: (self.random.u32(0..5) == 0).then(|| Timestamp(due_at.0 + 3 * SECOND)),
