@@ -16,7 +16,8 @@ pub fn play(stage: &mut Stage) -> Result<()> {
     rollback(stage)?;
     trigger(stage)?;
     retry(stage)?;
-    dead_letter(stage)
+    dead_letter(stage)?;
+    schedule(stage)
 }
 
 fn message(stage: &mut Stage) -> Result<()> {
@@ -96,6 +97,18 @@ fn dead_letter(stage: &mut Stage) -> Result<()> {
     stage.run(&format!("select hooks.redrive({id});"))?;
     stage.arrivals("/broken", 3)?;
     show_state(stage, id, "delivered")
+}
+
+fn schedule(stage: &mut Stage) -> Result<()> {
+    stage.title("A schedule: one message at each tick, here each second");
+    let url = stage.receiver.url("/ticks");
+    stage.run(&format!(
+        "select hooks.create_queue('ticks', '{url}');
+select hooks.schedule('heartbeat', 'ticks', 'every 1 second', '{{\"alive\": true}}');"
+    ))?;
+    stage.arrivals("/ticks", 2)?;
+    stage.run("select hooks.unschedule('heartbeat');")?;
+    stage.row("select p::text from hooks.cron_preview('30 4 * * mon-fri', 'Europe/Berlin', n => 1) as p")
 }
 
 fn show_state(stage: &mut Stage, id: i64, state: &str) -> Result<()> {
