@@ -191,6 +191,7 @@ create table hooks.cron (
   next_run_at     timestamptz,
   last_run_at     timestamptz,
   last_message_id bigint,
+  last_event_id   bigint,
   created_at      timestamptz not null default now(),
   updated_at      timestamptz not null default now(),
   constraint cron_pkey
@@ -214,7 +215,7 @@ comment on column hooks.cron.queue_id is 'The queue that gets a message at each 
 comment on column hooks.cron.event_type is 'The event that is published at each tick, in place of a queue.';
 comment on column hooks.cron.schedule is 'When to run: five fields as in crontab(5), six with seconds first, a word such as @daily, or "every 5 minutes".';
 comment on column hooks.cron.timezone is 'IANA name of the time zone whose clocks the schedule means.';
-comment on column hooks.cron.body is 'Text body of each message.';
+comment on column hooks.cron.body is 'Text body of each message, or payload of each event as JSON; null stands for {} there.';
 comment on column hooks.cron.body_bytes is 'Binary body of each message.';
 comment on column hooks.cron.headers is 'Headers of each message, as a JSON object of strings.';
 comment on column hooks.cron.ordering_key is 'Ordering key of each message.';
@@ -225,7 +226,8 @@ comment on column hooks.cron.active is 'False: the entry makes no messages, and 
 comment on column hooks.cron.description is 'Free text for people.';
 comment on column hooks.cron.next_run_at is 'The tick that comes next; null when there is none. Set it to have the entry run at that time, or to null to have it planned anew.';
 comment on column hooks.cron.last_run_at is 'The last tick that made a message.';
-comment on column hooks.cron.last_message_id is 'The message that it made; see hooks.cron_status for what became of it.';
+comment on column hooks.cron.last_message_id is 'The message that it made for the queue; see hooks.cron_status for what became of it.';
+comment on column hooks.cron.last_event_id is 'The event that it published; see hooks.event_status() for what became of its messages.';
 comment on column hooks.cron.created_at is 'When the entry was made.';
 comment on column hooks.cron.updated_at is 'When somebody last changed the entry. Ticks do not count.';
 

@@ -34,7 +34,7 @@ comment on column hooks.watches.problem is 'Why the triggers fail the statements
 
 create view hooks.cron_status as
 select c.id, c.name, q.name as queue, c.event_type as event, c.schedule, c.timezone, c.active,
-       c.next_run_at, c.last_run_at, c.last_message_id, s.state as last_state
+       c.next_run_at, c.last_run_at, c.last_message_id, c.last_event_id, s.state as last_state
 from hooks.cron as c
 left join hooks.queue as q on q.id = c.queue_id
 left join lateral hooks.status(c.last_message_id) as s on true;
@@ -50,4 +50,5 @@ comment on column hooks.cron_status.active is 'Whether it runs at all.';
 comment on column hooks.cron_status.next_run_at is 'The tick that comes next; null when there is none.';
 comment on column hooks.cron_status.last_run_at is 'The last tick that made a message.';
 comment on column hooks.cron_status.last_message_id is 'The message that it made.';
+comment on column hooks.cron_status.last_event_id is 'The event that it published, in place of a message.';
 comment on column hooks.cron_status.last_state is 'State of that message, as in hooks.status(); null when there is none or it is past its retention.';

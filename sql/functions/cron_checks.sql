@@ -122,6 +122,26 @@ end
 $$;
 comment on function hooks.check_cron_values(hooks.cron) is 'Raises 22023 unless the values of an entry are in range, but for its schedule and target.';
 
+create function hooks.check_cron_event(entry hooks.cron)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform hooks.event_keys(convert_to(entry.event_type, 'UTF8'));
+  if entry.body_bytes is not null then
+    perform hooks.refuse('the payload of an event is JSON',
+      'Give it as body.');
+  end if;
+  perform entry.body::jsonb;
+exception
+  when invalid_text_representation or untranslatable_character then
+    perform hooks.refuse('the payload of an event is JSON',
+      'Give valid JSON as body, or leave it out for {}.');
+end
+$$;
+comment on function hooks.check_cron_event(hooks.cron) is 'Raises 22023 unless an entry that publishes an event has a type and a payload for it.';
+
 create function hooks.check_cron()
 returns trigger
 language plpgsql
@@ -135,11 +155,9 @@ begin
   new.headers := coalesce(new.headers, '{}');
   perform hooks.check_cron_values(new);
   if new.event_type is not null then
-    raise exception using errcode = 'feature_not_supported',
-      message = 'events cannot be scheduled',
-      hint = 'Give the name of a queue.';
-  end if;
-  if tg_op = 'INSERT' or new.queue_id is distinct from old.queue_id then
+    new.body := coalesce(new.body, '{}');
+    perform hooks.check_cron_event(new);
+  elsif tg_op = 'INSERT' or new.queue_id is distinct from old.queue_id then
     perform hooks.require_queue(new.queue_id);
   end if;
   if tg_op = 'INSERT' then

@@ -14,7 +14,7 @@ use self::agenda::Agenda;
 use super::Leader;
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
-use crate::store::{self, CronRow, Moved, Run};
+use crate::store::{self, CronRow, Ran, Run};
 use crate::worker;
 
 /// Entries handled in one transaction: some milliseconds. In between, deliveries go on.
@@ -147,8 +147,8 @@ impl Leader {
             return Ok(());
         }
         match self.store_ticks(&runs, now) {
-            Ok(moved) => {
-                self.advance(&runs, moved, now);
+            Ok(ran) => {
+                self.advance(&runs, &ran, now);
                 Ok(())
             }
             Err(failure) if !failure.is_of_the_rows() => Err(failure),
@@ -169,36 +169,30 @@ impl Leader {
         }
     }
 
-    fn store_ticks(&self, runs: &[Run], now: Timestamp) -> Result<Vec<Moved>, Failure> {
+    fn store_ticks(&self, runs: &[Run], now: Timestamp) -> Result<Ran, Failure> {
         self.transaction(c"pg_hooks: making messages of schedules", |client| {
             if !worker::leads() {
                 log!("pg_hooks worker ends: it leads no longer");
                 session::exit_for_restart()
             }
-            let ticks = runs.iter().map(|run| run.ticks.len()).sum();
-            let ids = store::reserve_ids(client, ticks)?;
-            store::run_cron(client, runs, ids, now)
+            store::run_cron(client, runs, now)
         })
     }
 
     /// What could not be moved is locked, or was changed: it is read again.
-    fn advance(&mut self, runs: &[Run], moved: Vec<Moved>, now: Timestamp) {
-        let mut moved: std::collections::HashMap<i64, Moved> =
-            moved.into_iter().map(|moved| (moved.id, moved)).collect();
+    fn advance(&mut self, runs: &[Run], ran: &Ran, now: Timestamp) {
         for run in runs {
-            match moved.remove(&run.id) {
-                Some(done) => {
-                    self.cron.agenda.advance(run.id, done.version, run.next);
-                    if let Some(queue_id) = done.queue_id {
-                        self.scheduler.note_due(queue_id, now);
-                    }
-                }
+            match ran.moved.get(&run.id) {
+                Some(version) => self.cron.agenda.advance(run.id, *version, run.next),
                 None => {
                     self.cron.agenda.remove(run.id);
                     self.cron.held_up.push(run.id);
                     self.cron.held_up_until = now.after(LOCK_POLL);
                 }
             }
+        }
+        for queue_id in &ran.queues {
+            self.scheduler.note_due(*queue_id, now);
         }
     }
 }

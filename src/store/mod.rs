@@ -10,7 +10,7 @@ mod queue_state;
 mod record;
 mod survey;
 
-pub use cron::{CronRow, Moved, Run, load_cron, reserve_ids, run_cron, survey_cron};
+pub use cron::{CronRow, Ran, Run, load_cron, run_cron, survey_cron};
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
 pub use event::{forget_events, forget_keys};
 pub use installation::{begin_leading, end_leading, extension_oid, prepared_transactions};

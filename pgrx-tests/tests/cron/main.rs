@@ -1,6 +1,7 @@
 //! Schedules: messages by the clock, one for each tick.
 
 mod changes;
+mod events;
 mod many;
 mod missed;
 mod overlap;

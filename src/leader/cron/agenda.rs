@@ -30,6 +30,7 @@ struct Entry {
     zone: ServerZone,
     missed: MissedPolicy,
     missed_limit: usize,
+    publishes: bool,
 }
 
 impl Agenda {
@@ -126,6 +127,7 @@ impl Agenda {
                 zone,
                 missed,
                 missed_limit,
+                publishes,
             } = entry;
             let Due {
                 ticks: of_entry,
@@ -140,6 +142,7 @@ impl Agenda {
                 planned: *planned,
                 next,
                 ticks: of_entry,
+                publishes: *publishes,
             });
         }
         runs
@@ -160,5 +163,6 @@ fn read(row: CronRow, planned: Timestamp) -> Result<Entry, String> {
             policy => policy,
         },
         missed_limit: row.missed_limit,
+        publishes: row.publishes,
     })
 }
