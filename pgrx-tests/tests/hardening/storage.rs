@@ -80,6 +80,7 @@ fn frozen_message_is_sent_in_time() {
     site.run("select hooks.send('q', 'x', at => now() + interval '1.5 s')");
     site.run("vacuum freeze hooks.message");
     let request = site.arrival("q");
+    site.wait_for_delivered(1);
     let late: f64 = site.value(&format!(
         "select extract(epoch from to_timestamp({} / 1e6) - due_at)::float8 from hooks.message_log",
         request.arrived.unix_us

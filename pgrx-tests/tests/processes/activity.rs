@@ -6,7 +6,7 @@ use pg_hooks_tests::wait::never_within;
 use pg_hooks_tests::{Behaviour, Cluster, Receiver, wait_until};
 
 use crate::rig::{
-    Rig, SOON, database, deliver, queue, send_many, value, wait_for_delivered, wait_for_leader,
+    Rig, SOON, database, deliver, earn_slots, queue, send_many, value, wait_for_delivered, wait_for_leader,
 };
 use crate::vitals::{cpu_ticks, open_files, private_memory_kb, resident_memory_kb};
 
@@ -36,9 +36,10 @@ fn processes_show_what_they_are_and_that_they_wait() {
 fn worker_holds_back_no_xmin_while_receivers_hang() {
     let cluster = Cluster::shared();
     let receiver = Receiver::start();
-    receiver.on("/q", Behaviour::Hang);
     let (_, mut client) = database(cluster);
     queue(&mut client, "q", &receiver.url("/q"));
+    earn_slots(&receiver, &mut client, "q", 64);
+    receiver.on("/q", Behaviour::Hang);
     send_many(&mut client, "q", 64);
     receiver.wait_for("/q", 64, SOON);
     let leading = wait_for_leader(&mut client);
@@ -108,21 +109,23 @@ fn worker_stays_small_and_leaks_no_file() {
     client.execute(create, &[&rig.receiver.url("/q")]).unwrap();
     let leading = wait_for_leader(&mut client);
     let fresh = (resident_memory_kb(leading), private_memory_kb(leading));
+    let earlier = rig.earn_slots(&mut client, "q", 256);
     rig.hang("q");
     send_many(&mut client, "q", 256);
     rig.receiver.wait_for("/q", 256, Duration::from_secs(10));
     assert_eq!(rig.receiver.peak_in_flight("/q"), 256);
     rig.receiver.on("/q", Behaviour::status(200));
     rig.receiver.release("/q");
-    wait_for_delivered(&mut client, 256);
+    wait_for_delivered(&mut client, earlier + 256);
     let files = open_files(leading);
     for round in 1..=4 {
         send_many(&mut client, "q", 1250);
-        wait_for_delivered(&mut client, 256 + 1250 * round);
+        wait_for_delivered(&mut client, earlier + 256 + 1250 * round);
     }
     let now = (resident_memory_kb(leading), private_memory_kb(leading));
     println!(
-        "resident and private kB: fresh {fresh:?}, after 5,256 messages {now:?}; files {files}, then {}",
+        "resident and private kB: fresh {fresh:?}, after {} messages {now:?}; files {files}, then {}",
+        earlier + 5256,
         open_files(leading)
     );
     assert!(now.0 < 60 * 1024, "{} kB resident", now.0);

@@ -7,8 +7,8 @@ use pg_hooks_tests::{Cluster, Receiver, wait_until};
 use postgres::error::SqlState;
 
 use crate::rig::{
-    Rig, SOON, arrived, database, deliver, leader, queue, send, send_many, value, wait_for_delivered,
-    wait_for_leader,
+    Rig, SOON, arrived, database, deliver, earn_slots, leader, queue, send, send_many, value,
+    wait_for_delivered, wait_for_leader,
 };
 use crate::vitals::logged;
 
@@ -88,9 +88,10 @@ fn extension_made_anew_is_not_taken_for_the_old_one() {
 fn drop_of_another_database_does_not_wait_for_hanging_receivers() {
     let cluster = Cluster::shared();
     let receiver = Receiver::start();
-    receiver.on("/q", pg_hooks_tests::Behaviour::Hang);
     let (_, mut client) = database(cluster);
     queue(&mut client, "q", &receiver.url("/q"));
+    earn_slots(&receiver, &mut client, "q", 64);
+    receiver.on("/q", pg_hooks_tests::Behaviour::Hang);
     send_many(&mut client, "q", 64);
     receiver.wait_for("/q", 64, SOON);
     let mut other = cluster.connect("postgres");
@@ -115,9 +116,10 @@ fn drop_of_a_served_database_is_refused_and_with_force_succeeds() {
     assert_eq!(refused.code(), Some(&SqlState::OBJECT_IN_USE), "{refused:?}");
     let mut client = rig.cluster.connect(&name);
     deliver(&rig.receiver, &mut client, "q", "between");
+    rig.earn_slots(&mut client, "q", 64);
     rig.hang("q");
     send_many(&mut client, "q", 64);
-    rig.receiver.wait_for("/q", 66, SOON);
+    rig.receiver.wait_for("/q", 64, SOON);
 
     let begun = Instant::now();
     postgres

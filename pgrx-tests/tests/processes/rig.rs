@@ -42,6 +42,11 @@ impl Rig {
         self.receiver.on(&format!("/{queue}"), Behaviour::Hang);
     }
 
+    /// Lets a queue earn so many slots, see [`earn_slots`].
+    pub fn earn_slots(&self, client: &mut Client, queue: &str, slots: usize) -> i64 {
+        earn_slots(&self.receiver, client, queue, slots)
+    }
+
     /// Kills a process of the server and gives a connection to the server that came back.
     pub fn crash(&self, pid: i32, client: &mut Client, database: &str) -> Client {
         assert!(signal(pid, Signal::KILL), "no process {pid}");
@@ -86,6 +91,24 @@ pub fn send_many(client: &mut Client, queue: &str, count: i32) -> Vec<i64> {
     let send = "select hooks.send($1, 'body ' || n) from generate_series(1, $2) as n";
     let rows = client.query(send, &[&queue, &count]).unwrap();
     rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Answers messages until the queue may hold so many slots, as one whose receiver never answered gets few.
+///
+/// The receiver forgets what has arrived. Gives how many messages were delivered for it.
+pub fn earn_slots(receiver: &Receiver, client: &mut Client, queue: &str, slots: usize) -> i64 {
+    let path = format!("/{queue}");
+    receiver.on(&path, Behaviour::slow(Duration::from_millis(50)));
+    let sent = send_many(client, queue, i32::try_from(4 * slots).unwrap());
+    wait_until(format_args!("what {queue} earns its slots with"), SOON, || {
+        let query = "select count(*) from hooks.message where id = any ($1)";
+        let left: i64 = client.query_one(query, &[&sent]).unwrap().get(0);
+        if left == 0 { Ok(()) } else { Err(left) }
+    });
+    let peak = receiver.peak_in_flight(&path);
+    assert!(2 * peak >= slots, "{peak} at once do not earn {slots} slots");
+    receiver.clear();
+    i64::try_from(sent.len()).unwrap()
 }
 
 /// Process id of the leader, if one leads.

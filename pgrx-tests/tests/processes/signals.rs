@@ -8,7 +8,7 @@ use pg_hooks_tests::{Cluster, Receiver, wait_until};
 use postgres::Client;
 
 use crate::rig::{
-    Rig, SOON, arrived, database, deliver, leader, queue, send, send_many, wait_for_delivered,
+    Rig, SOON, arrived, database, deliver, earn_slots, leader, queue, send, send_many, wait_for_delivered,
     wait_for_follower, wait_for_leader, wait_for_successor,
 };
 use crate::vitals::{launcher, workers};
@@ -41,10 +41,11 @@ fn terminated_worker_is_back_within_two_seconds() {
 fn worker_that_is_terminated_while_requests_hang_is_back_soon() {
     let cluster = Cluster::shared();
     let receiver = Receiver::start();
-    receiver.on("/hung", pg_hooks_tests::Behaviour::Hang);
     let (_, mut client) = database(cluster);
     queue(&mut client, "q", &receiver.url("/q"));
     queue(&mut client, "hung", &receiver.url("/hung"));
+    earn_slots(&receiver, &mut client, "hung", 64);
+    receiver.on("/hung", pg_hooks_tests::Behaviour::Hang);
     send_many(&mut client, "hung", 64);
     receiver.wait_for("/hung", 64, SOON);
     let leading = wait_for_leader(&mut client);
