@@ -93,7 +93,7 @@ grant execute on function
   hooks.publish,
   hooks.run_transforms(text, jsonb, jsonb),
   hooks.transforms_of(text, jsonb, jsonb),
-  hooks.check_transform_owner(text, oid),
+  hooks.check_transform_owner(text, oid, oid),
   hooks.store_event
   to hooks_admin, hooks_sender;
 

@@ -20,12 +20,8 @@ pub enum Error {
     UnknownColumn { column: String, option: &'static str },
     /// What can be asked for and is not there.
     NotSupported { message: String, hint: String },
-    /// A trigger that is made wrongly, and what is wrong with it.
-    InTrigger {
-        trigger: String,
-        table: String,
-        error: Box<Error>,
-    },
+    /// What says which trigger is made wrongly, and what is wrong with it.
+    InTrigger { trigger: String, error: Box<Error> },
 }
 
 impl Error {
@@ -40,14 +36,7 @@ impl Error {
     /// Raises the error in PostgreSQL; does not return.
     pub fn raise(self) -> ! {
         let (error, detail) = match self {
-            Error::InTrigger {
-                trigger,
-                table,
-                error,
-            } => {
-                let detail = format!("Trigger \"{trigger}\" of table {table} calls hooks.emit().");
-                (*error, Some(detail))
-            }
+            Error::InTrigger { trigger, error } => (*error, Some(trigger)),
             error => (error, None),
         };
         let (code, message, hint) = error.parts();

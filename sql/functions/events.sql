@@ -8,6 +8,13 @@ immutable
 as 'MODULE_PATHNAME', 'event_keys_wrapper';
 comment on function hooks.event_keys(bytea) is 'Every hooks.subscription.match_key that a pattern which matches this event type can have; raises 22023 with a hint when it is none.';
 
+create function hooks.event_type_problem(event_type bytea)
+returns text
+language c
+immutable strict
+as 'MODULE_PATHNAME', 'event_type_problem_wrapper';
+comment on function hooks.event_type_problem(bytea) is 'Why this is no event type; null when it is one.';
+
 create function hooks.pattern_matches(pattern text, event_type text)
 returns boolean
 language c
@@ -115,14 +122,12 @@ comment on function hooks.transforms_of(text, jsonb, jsonb) is 'The functions th
 -- A subscription makes whoever publishes run its function. That is no way to what its owner may not do:
 -- an owner is trusted who is the caller, a superuser, or, unless the caller is a superuser, a role that
 -- the caller is a member of or the owner of the database.
-create function hooks.check_transform_owner(call text, owner oid)
+create function hooks.check_transform_owner(call text, owner oid, caller oid default current_user::regrole)
 returns void
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  caller constant oid := current_user::regrole;
 begin
   if owner is null then
     raise exception using errcode = 'undefined_function',
@@ -138,11 +143,11 @@ begin
     return;
   end if;
   raise exception using errcode = 'insufficient_privilege',
-    message = format('transform %s is not run: "%s" does not trust its owner "%s"', call, current_user, owner::regrole),
+    message = format('transform %s is not run: "%s" does not trust its owner "%s"', call, pg_get_userbyid(caller), owner::regrole),
     hint = 'Have it owned by the role that publishes, by one that this role is a member of, or by a superuser.';
 end
 $$;
-comment on function hooks.check_transform_owner(text, oid) is 'Raises 42501 unless the current user may be made to run functions of this owner.';
+comment on function hooks.check_transform_owner(text, oid, oid) is 'Raises 42501 unless the caller may be made to run functions of this owner.';
 
 -- It runs as whoever publishes, and in their search_path, as the functions that it calls expect. So it
 -- names the schema of everything.
@@ -232,6 +237,67 @@ begin
 end
 $$;
 comment on function hooks.store_event is 'Stores an event and a message for each subscription that it goes to; the second half of hooks.publish(), which runs the transforms as its caller first.';
+
+create function hooks.emitted_payload(body text, trigger_named text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return body::jsonb;
+exception when data_exception or program_limit_exceeded then
+  raise exception using errcode = sqlstate,
+    message = format('row cannot be published as an event: %s', sqlerrm),
+    detail = trigger_named,
+    hint = 'Leave the column out with exclude=, or send the row to a queue.';
+end
+$$;
+comment on function hooks.emitted_payload(text, text) is 'What hooks.emit() renders of a row as jsonb, which cannot hold all that JSON can. An error says of which trigger.';
+
+create function hooks.emitted_transforms(
+  event_type    text,
+  body          text,
+  caller        oid,
+  trigger_named text,
+  out subscription_id bigint,
+  out call text,
+  out payload jsonb,
+  out context jsonb
+)
+returns setof record
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  content constant jsonb := hooks.emitted_payload(body, trigger_named);
+begin
+  for subscription_id, call, payload, context in
+    select t.subscription_id, t.call, content, t.context
+    from hooks.transforms_of(event_type, content, null) as t
+    cross join lateral hooks.check_transform_owner(t.call, t.owner, caller)
+  loop
+    return next;
+  end loop;
+end
+$$;
+comment on function hooks.emitted_transforms is 'The functions that hooks.emit() runs for an event as the caller, who trusts the owners of all of them.';
+
+create function hooks.has_transforms(event_type text)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from unnest(hooks.event_keys(convert_to(event_type, 'UTF8'))) as k(match_key)
+    join hooks.subscription as s on s.match_key = k.match_key
+    where s.active and s.transform is not null and hooks.pattern_matches(s.pattern, event_type)
+  )
+$$;
+comment on function hooks.has_transforms(text) is 'Whether events of this type may have to be transformed.';
 
 create function hooks.publish(
   event_type      text,

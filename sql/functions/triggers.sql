@@ -62,7 +62,7 @@ as $$
          hooks.json_names(w.options -> 'columns'), hooks.json_names(w.options -> 'exclude'),
          hooks.json_names(w.options -> 'ordering_key'), w.options ->> 'headers', w.condition, w.enabled, w.triggers,
          coalesce(w.options ->> 'problem',
-           case when w.options ? 'event' then 'hooks.emit() cannot publish events yet'
+           case when w.options ? 'event' then hooks.event_problem(w.tgrelid, w.options ->> 'event', w.operations)
                 when q.id is null then format('queue "%s" does not exist', w.options ->> 'queue') end,
            hooks.missing_column(w.tgrelid, w.options))
   from watches as w
@@ -77,6 +77,23 @@ immutable strict
 set search_path = pg_catalog, pg_temp
 as $$ select array(select jsonb_array_elements_text(list)) $$;
 comment on function hooks.json_names(jsonb) is 'The elements of a JSON array of strings.';
+
+create function hooks.event_problem(relation oid, template text, operations text[])
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select hooks.event_type_problem(convert_to(
+           replace(replace(replace(template, '{op}', o.operation), '{schema}', n.nspname), '{table}', c.relname), 'UTF8'))
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  cross join unnest(operations) as o(operation)
+  where c.oid = relation
+  order by 1
+  limit 1
+$$;
+comment on function hooks.event_problem(oid, text, text[]) is 'Why a trigger of hooks.emit() on this table would make no event type, if so.';
 
 create function hooks.missing_column(relation oid, options jsonb)
 returns text
@@ -285,7 +302,6 @@ begin
       errcode = case
         when flaw like 'queue %' then 'undefined_object'
         when flaw like 'column %' then 'undefined_column'
-        when flaw like 'hooks.emit() cannot %' then 'feature_not_supported'
         else 'invalid_parameter_value' end,
       hint = 'Correct the arguments of hooks.watch(); nothing was made.';
   end if;

@@ -8,18 +8,22 @@ mod deposit;
 mod options;
 mod payload;
 mod plan;
+mod publishing;
 mod rows;
+mod sending;
 mod settings;
 mod shape;
 
 use pgrx::pg_guard;
 use pgrx::pg_sys::{Datum, FunctionCallInfo, Pg_finfo_record};
 
+use crate::domain::emission::Target;
 use crate::error::{Error, OrRaise};
 use call::Call;
 use deposit::Deposit;
 use payload::Payload;
 use plan::Plan;
+use publishing::Publishing;
 
 /// `hooks.emit(...)`, as PostgreSQL calls it.
 #[pg_guard]
@@ -40,19 +44,43 @@ extern "C-unwind" fn pg_finfo_emit() -> &'static Pg_finfo_record {
     &V1
 }
 
-/// One message for each row that changed, or one for a TRUNCATE.
+/// One message or event for each row that changed, or one for a TRUNCATE.
 fn send_changes(call: &Call) -> Result<(), Error> {
     if !call.has_changes()? {
         return Ok(());
     }
     let plan = Plan::of(call)?;
-    let mut payload = Payload::new(call, &plan);
-    let mut deposit = Deposit::new();
-    call.for_each_change(|old, new| {
-        if let Some(body) = payload.of(old, new)? {
-            deposit.put(body, plan.ordering_key(old, new).as_deref());
+    match &plan.emission.target {
+        Target::Queue(queue) => sending::send(&gathered(call, &plan)?, queue, &plan, call.called()),
+        Target::Event(template) => {
+            let publishing = Publishing::new(call, &plan, template)?;
+            if publishing.is_one_by_one() {
+                for_each_body(call, &plan, |body, key| publishing.publish_one(body, key))
+            } else {
+                publishing.publish(&gathered(call, &plan)?)
+            }
         }
+    }
+}
+
+fn gathered(call: &Call, plan: &Plan) -> Result<Deposit, Error> {
+    let mut deposit = Deposit::new();
+    for_each_body(call, plan, |body, key| {
+        deposit.put(body, key);
         Ok(())
     })?;
-    deposit.store(call.called(), &plan)
+    Ok(deposit)
+}
+
+/// Hands over the body and ordering key of each change that is to be told of.
+fn for_each_body(
+    call: &Call,
+    plan: &Plan,
+    mut each: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut payload = Payload::new(call, plan);
+    call.for_each_change(|old, new| match payload.of(old, new)? {
+        Some(body) => each(body, plan.ordering_key(old, new).as_deref()),
+        None => Ok(()),
+    })
 }

@@ -41,6 +41,12 @@ fn keys_of(event_type: Option<&[u8]>) -> Result<Vec<String>, Error> {
 }
 
 #[pg_extern(sql = false)]
+fn event_type_problem(event_type: &[u8]) -> Option<String> {
+    let problem = pattern::check_type(&String::from_utf8_lossy(event_type)).err();
+    problem.map(|invalid| invalid.message)
+}
+
+#[pg_extern(sql = false)]
 fn pattern_matches(pattern: &str, event_type: &str) -> bool {
     pattern::matches(pattern, event_type)
 }

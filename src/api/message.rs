@@ -75,7 +75,7 @@ struct Options {
 
 /// A statement prepared once per backend and never freed: backends end without running destructors
 /// of PostgreSQL's memory.
-type Prepared = OnceCell<&'static OwnedPreparedStatement>;
+pub type Prepared = OnceCell<&'static OwnedPreparedStatement>;
 
 /// The two ways to store a body of one type.
 struct Inserts {
@@ -164,8 +164,8 @@ fn store(insert: (&'static LocalKey<Prepared>, &str), arguments: &[DatumWithOid]
     id.ok().flatten().ok_or_else(not_stored)
 }
 
-/// Runs a statement that is prepared at its first use.
-fn run<T>(
+/// Runs a statement that is prepared at its first use, and reads its first row.
+pub fn run<T>(
     (prepared, sql): (&'static LocalKey<Prepared>, &str),
     arguments: &[DatumWithOid],
     read: impl FnOnce(SpiTupleTable) -> spi::Result<T>,

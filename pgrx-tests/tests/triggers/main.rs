@@ -4,6 +4,7 @@ mod alterations;
 mod bulk;
 mod columns;
 mod configuration;
+mod events;
 mod messages;
 mod partitions;
 mod row_level;

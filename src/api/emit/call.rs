@@ -154,13 +154,22 @@ impl<'a> Call<'a> {
 
     /// The error, with the trigger that is to blame.
     pub fn blame(&self, error: Error) -> Error {
+        Error::InTrigger {
+            trigger: self.description(),
+            error: Box::new(error),
+        }
+    }
+
+    /// Says which trigger this is, as the detail of an error.
+    pub fn description(&self) -> String {
         // SAFETY: the name of a trigger is a C string.
         let trigger = unsafe { CStr::from_ptr(self.trigger.tgname) };
         let (schema, table) = settings::names_of(self.table());
-        Error::InTrigger {
-            trigger: shown(trigger.to_bytes()),
-            table: format!("{}.{}", shown(&schema), shown(&table)),
-            error: Box::new(error),
-        }
+        format!(
+            "Trigger \"{}\" of table {}.{} calls hooks.emit().",
+            shown(trigger.to_bytes()),
+            shown(&schema),
+            shown(&table)
+        )
     }
 }

@@ -1,25 +1,13 @@
-//! Messages on their way into `hooks.message`: gathered as whoever changed the table, stored as the owner.
+//! What is on its way into the tables of the extension: gathered as whoever changed the table, stored as the owner.
 
-use std::cell::OnceCell;
+use std::thread::LocalKey;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::OwnedPreparedStatement;
 use pgrx::{Spi, pg_sys};
 
-use super::plan::Plan;
-use crate::api::owner::Called;
-use crate::api::queue;
-use crate::api::row::{jsonb_argument, text_of};
-use crate::error::Error;
-
-/// All messages of a call are one statement. `emitted` is the deposit, whatever tables there are.
-const INSERT: &str = "insert into hooks.message (queue_id, headers, body, ordering_key)
-                      select $1, $2, e.body, e.ordering_key from emitted as e";
-
-thread_local! {
-    static PREPARED: OnceCell<&'static OwnedPreparedStatement> = const { OnceCell::new() };
-}
+use crate::api::message::Prepared;
+use crate::api::row::text_of;
 
 /// Bodies and ordering keys, in memory up to `work_mem` and in a temporary file beyond.
 pub struct Deposit {
@@ -44,7 +32,11 @@ impl Deposit {
         }
     }
 
-    /// Adds a message.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Adds the body of a message or event.
     pub fn put(&mut self, body: &[u8], ordering_key: Option<&[u8]>) {
         let mut values = [text_of(body), ordering_key.map_or(pg_sys::Datum::null(), text_of)];
         let mut nulls = [false, ordering_key.is_none()];
@@ -60,30 +52,14 @@ impl Deposit {
         self.count += 1;
     }
 
-    /// Stores all messages, in the order in which they were added.
-    ///
-    /// # Errors
-    /// There is no such queue.
-    pub fn store(self, called: Called, plan: &Plan) -> Result<(), Error> {
-        if self.count == 0 {
-            return Ok(());
-        }
-        let name = plan.queue()?;
-        let headers = match &plan.emission.headers {
-            Some(headers) => jsonb_argument(headers),
-            None => DatumWithOid::null_oid(pg_sys::JSONBOID),
-        };
-        let queue_id = queue::id_by_text(name, called)?;
-        let inserted = called.as_owner(|| self.insert(queue_id, headers));
-        inserted.map_err(|_| {
-            Error::invalid(
-                "message was not stored",
-                "A rule or trigger on hooks.message must not suppress rows.",
-            )
-        })
-    }
-
-    fn insert(&self, queue_id: i64, headers: DatumWithOid) -> spi::Result<()> {
+    /// Runs a statement that stores what is there, as the current user. In it `emitted` is the deposit,
+    /// in the order of its rows, whatever tables there are.
+    pub fn store(
+        &self,
+        prepared: &'static LocalKey<Prepared>,
+        sql: &str,
+        arguments: &[DatumWithOid],
+    ) -> spi::Result<()> {
         let mut relation = pg_sys::EphemeralNamedRelationData {
             md: pg_sys::EphemeralNamedRelationMetadataData {
                 name: c"emitted".as_ptr().cast_mut(),
@@ -97,18 +73,15 @@ impl Deposit {
         Spi::connect_mut(|client| {
             // SAFETY: the connection forgets the relation at its end, before it and what it points to go.
             Spi::check_status(unsafe { pg_sys::SPI_register_relation(&raw mut relation) })?;
-            let statement = PREPARED.with(|prepared| match prepared.get() {
-                Some(statement) => Ok(*statement),
+            let statement = match prepared.with(|prepared| prepared.get().copied()) {
+                Some(statement) => statement,
                 None => {
-                    let types = [PgBuiltInOids::INT8OID.into(), PgBuiltInOids::JSONBOID.into()];
-                    let statement = client.prepare_mut(INSERT, &types)?.keep();
-                    let statement: &'static _ = Box::leak(Box::new(statement));
-                    Ok::<_, spi::Error>(*prepared.get_or_init(|| statement))
+                    let types: Vec<PgOid> = arguments.iter().map(|a| PgOid::from(a.oid())).collect();
+                    let statement: &'static _ = Box::leak(Box::new(client.prepare_mut(sql, &types)?.keep()));
+                    prepared.with(|prepared| *prepared.get_or_init(|| statement))
                 }
-            })?;
-            client
-                .update(statement, None, &[queue_id.into(), headers])
-                .map(|_| ())
+            };
+            client.update(statement, None, arguments).map(|_| ())
         })
     }
 }

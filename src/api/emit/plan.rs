@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
+use pgrx::datum::DatumWithOid;
 use pgrx::{Spi, pg_sys};
 
 use super::call::Call;
@@ -13,7 +14,7 @@ use super::settings;
 use super::shape::{Column, Shape, columns_of};
 use crate::api::message::MAX_KEY_BYTES;
 use crate::api::queue;
-use crate::api::row::shown;
+use crate::api::row::{jsonb_argument, shown};
 use crate::domain::emission::{Columns, Emission, Name, Target, key, write_json_string};
 use crate::error::Error;
 
@@ -85,6 +86,12 @@ impl Plan {
                 hint: "Each would make another one; drop the trigger.".to_owned(),
             });
         }
+        if schema == b"hooks" && table == b"event" && matches!(emission.target, Target::Event(_)) {
+            return Err(Error::NotSupported {
+                message: "events cannot be published of hooks.event".to_owned(),
+                hint: "Each would make another one; drop the trigger, or give it a queue.".to_owned(),
+            });
+        }
         Ok(Plan {
             names: shape.columns.iter().map(|column| quoted(&column.name)).collect(),
             emission,
@@ -95,24 +102,18 @@ impl Plan {
         })
     }
 
+    /// Headers of each message or event.
+    pub fn headers(&self) -> DatumWithOid<'static> {
+        match &self.emission.headers {
+            Some(headers) => jsonb_argument(headers),
+            None => DatumWithOid::null_oid(pg_sys::JSONBOID),
+        }
+    }
+
     /// The ordering key of a message: that of the row as it is, or was.
     pub fn ordering_key(&self, old: Option<&Row>, new: Option<&Row>) -> Option<Vec<u8>> {
         let row = new.or(old)?;
         key(self.key.iter().map(|column| column.text(row)), MAX_KEY_BYTES)
-    }
-
-    /// The queue that messages go to.
-    ///
-    /// # Errors
-    /// They are events.
-    pub fn queue(&self) -> Result<&Name, Error> {
-        match &self.emission.target {
-            Target::Queue(name) => Ok(name),
-            Target::Event(_) => Err(Error::NotSupported {
-                message: "hooks.emit() cannot publish events yet".to_owned(),
-                hint: "Give a queue, as in hooks.emit('queue=billing').".to_owned(),
-            }),
-        }
     }
 }
 
