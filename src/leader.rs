@@ -11,6 +11,7 @@ mod notices;
 mod results;
 mod survey;
 mod tidying;
+mod turn;
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -40,10 +41,6 @@ const LAST_ATTEMPTS: Duration = Duration::from_secs(1);
 /// How long a result may wait for others to be recorded with it, while more are on the way. A
 /// transaction costs as much as recording thirty results.
 const LINGER: Duration = Duration::from_millis(1);
-/// So many results are recorded without waiting for more.
-const MAX_BATCH: usize = 128;
-/// Pause of a part of the work after a failed transaction.
-const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 /// A sleep so long is worth handing the statistics over first.
 const LONG_SLEEP: Duration = Duration::from_secs(1);
 
@@ -80,6 +77,7 @@ struct Leader {
     follow_at: Timestamp,
     record_at: Timestamp,
     deliver_at: Timestamp,
+    notices_at: Timestamp,
     random: fastrand::Rng,
 }
 
@@ -153,6 +151,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         follow_at: now,
         record_at: now,
         deliver_at: now,
+        notices_at: now,
         random: fastrand::Rng::new(),
     }
 }
@@ -183,107 +182,6 @@ fn pool_settings() -> Settings {
 }
 
 impl Leader {
-    /// One round of work. Returns how long the loop may sleep; zero when there is more to do.
-    ///
-    /// A part that fails rests for a moment, and the others go on: a lock on the queues, say, need not
-    /// stop deliveries that do not ask for them.
-    fn turn(&mut self) -> Duration {
-        self.take_results();
-        warn(self.pool.take_complaint());
-        let now = session::now();
-        if now >= self.follow_at
-            && let Err(failure) = self.follow(now)
-        {
-            self.follow_at = self.rest("following changes", &failure);
-        }
-        self.run_cron_or_rest(now);
-        // What is due goes out before results are written to disk, and what these make room for after.
-        self.deliver_or_rest(now);
-        if now >= self.record_at
-            && let Err(failure) = self.record_in_time(now)
-        {
-            self.record_at = self.rest("recording results", &failure);
-        }
-        if now >= self.deliver_at
-            && let Err(failure) = self.show_notices()
-        {
-            self.deliver_at = self.rest("noting the state of queues", &failure);
-        }
-        self.deliver_or_rest(now);
-        let in_flight = u32::try_from(self.scheduler.in_flight()).unwrap_or(u32::MAX);
-        self.database.in_flight.store(in_flight, Ordering::Relaxed);
-        self.time_to_sleep()
-    }
-
-    fn run_cron_or_rest(&mut self, now: Timestamp) {
-        if now >= self.cron.rest_until
-            && let Err(failure) = self.run_cron(now)
-        {
-            self.cron.rest_until = self.rest("running schedules", &failure);
-        }
-    }
-
-    fn deliver_or_rest(&mut self, now: Timestamp) {
-        if now >= self.deliver_at
-            && let Err(failure) = self.deliver()
-        {
-            self.deliver_at = self.rest("delivering", &failure);
-        }
-    }
-
-    fn time_to_sleep(&self) -> Duration {
-        let mut wake = self.next_look().max(self.follow_at);
-        wake = wake.min(self.cron.next_look());
-        if let Some(at) = self.scheduler.next_wake() {
-            wake = wake.min(at.max(self.deliver_at));
-        }
-        if !self.unrecorded.is_empty() {
-            wake = wake.min(self.linger_until.max(self.record_at));
-        }
-        if !self.held_up.is_empty() || !self.postponed.is_empty() {
-            wake = wake.min(self.held_up_until.max(self.record_at));
-        }
-        wake.since(session::now())
-    }
-
-    /// Records when it is worth a transaction: the batch is large, something waits for its slots, or the
-    /// first result has waited long enough.
-    fn record_in_time(&mut self, now: Timestamp) -> Result<(), Failure> {
-        if self.unrecorded.len() >= self.full_batch() || now >= self.linger_until || !self.held_up.is_empty()
-        {
-            self.record()?;
-        }
-        Ok(())
-    }
-
-    /// Results that are recorded without waiting for more. When nothing waits for their slots there is
-    /// no hurry: the next message would have to wait until they are on disk.
-    fn full_batch(&self) -> usize {
-        if self.scheduler.is_pressed() {
-            MAX_BATCH.min(self.scheduler.in_flight().div_ceil(2))
-        } else {
-            MAX_BATCH
-        }
-    }
-
-    /// While results linger, only as many as make the batch full are a reason to wake.
-    fn results_to_wake_for(&self) -> usize {
-        match self.unrecorded.len() {
-            0 => 1,
-            lingering => self.full_batch().saturating_sub(lingering).max(1),
-        }
-    }
-
-    /// Nothing is lost by a failed transaction: what it was to do stays to be done.
-    fn rest(&mut self, part: &str, failure: &Failure) -> Timestamp {
-        self.leave_if_extension_is_gone(failure);
-        warning!(
-            "pg_hooks worker rests from {part} for {} ms: {failure}",
-            FAILURE_PAUSE.as_millis()
-        );
-        session::now().after(FAILURE_PAUSE)
-    }
-
     /// A transaction that is rolled back if the extension is not the one this leader serves: ids of
     /// another one mean other messages. Asked at the end, when the tables are locked against a drop.
     fn transaction<T>(
@@ -310,8 +208,9 @@ impl Leader {
     /// Ends in order: starts nothing more, gives what is on the wire a moment, records what came.
     fn end(mut self, waits: &WaitSet) -> ! {
         let deadline = session::now().after(LAST_ATTEMPTS);
-        for job in self.pool.close() {
-            self.scheduler.release(job.message.id, None);
+        let unstarted: Vec<MessageId> = self.pool.close().iter().map(|job| job.message.id).collect();
+        for id in &unstarted {
+            self.scheduler.release(*id, None);
         }
         loop {
             self.take_results();
@@ -323,7 +222,7 @@ impl Leader {
             waits.wait(left.min(Duration::from_millis(50)));
             session::check_interrupts();
         }
-        let cut_short: Vec<MessageId> = self.scheduler.ids_in_flight().collect();
+        let cut_short = self.scheduler.ids_in_flight().chain(unstarted).collect();
         let ended = self.transaction(c"pg_hooks: ending", |client| {
             store::forgive(client, cut_short)?;
             store::end_leading(client)

@@ -186,7 +186,7 @@ begin
         'Make a new queue with hooks.create_queue().');
     end if;
     new.updated_at := clock_timestamp();
-    if new.active and not old.active then
+    if new.active and not old.active or new.active and new.breaker_threshold is null then
       delete from hooks.queue_state as s where s.queue_id = new.id;
     end if;
   end if;

@@ -60,6 +60,11 @@ impl Client {
         self.settings.capture_limit
     }
 
+    /// Waits a moment for a descriptor to be given back.
+    pub fn pause(&self) {
+        self.descriptors.pause();
+    }
+
     /// Most attempts at once: what the settings say, as far as there can be a socket for each.
     pub fn max_threads(&self) -> usize {
         self.max_threads

@@ -145,6 +145,7 @@ impl Transport for Connection {
         if let Some(mut stream) = self.stream.take()
             && !self.deaf
             && self.desk.held.is_empty()
+            && self.desk.input().is_empty()
             && stream.is_read_up()
         {
             let (idle, origin) = &self.home;

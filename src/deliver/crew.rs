@@ -18,6 +18,7 @@ use super::exchange::Shortage;
 use super::finished::Finished;
 use super::growth::Patience;
 use super::roster::{Bell, Roster};
+use super::running::Begun;
 use super::{Attempt, Job, attempt, thread};
 
 /// Enough for a TLS handshake in a debug build; only what is touched takes memory.
@@ -35,10 +36,9 @@ pub struct Crew {
 }
 
 /// How a thread comes to look for a job.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Coming {
     Called,
-    Back,
+    Back(Begun),
 }
 
 impl Crew {
@@ -138,25 +138,28 @@ impl Crew {
     fn work(self: Arc<Self>, group: &Group) {
         let bell = Arc::default();
         let mut coming = Coming::Called;
-        while let Some((job, client)) = self.next(&bell, coming) {
-            self.finished.push(self.attempt(group, client, &job));
-            coming = Coming::Back;
+        while let Some((job, client, begun)) = self.next(&bell, coming) {
+            if let Some(attempt) = self.attempt(group, client, &job) {
+                self.finished.push(attempt);
+            }
+            coming = Coming::Back(begun);
         }
         self.client().sweep();
     }
 
     /// Makes the attempt. It begins when the machine has what it takes; until then the message waits, and
-    /// nobody is to blame but the machine.
-    fn attempt(&self, group: &Group, mut client: Arc<Client>, job: &Job) -> Attempt {
+    /// nobody is to blame but the machine. `None` when the pool is closed before that: no attempt was made.
+    fn attempt(&self, group: &Group, mut client: Arc<Client>, job: &Job) -> Option<Attempt> {
         let since = Instant::now();
         loop {
             match attempt::perform(group, &client, job) {
-                Ok(attempt) => return attempt,
-                Err(Shortage(detail)) if self.roster().closing => return Attempt::fault(job, detail),
+                Ok(attempt) => return Some(attempt),
+                Err(Shortage(_)) if self.roster().closing => return None,
                 Err(Shortage(detail)) => {
                     if since.elapsed() > BEARABLE {
                         self.finished.complain(format!("{detail}; deliveries wait"));
                     }
+                    client.pause();
                     client = self.client();
                 }
             }
@@ -164,15 +167,15 @@ impl Crew {
     }
 
     /// Waits for a job. `None` when the thread shall end.
-    fn next(self: &Arc<Self>, bell: &Arc<Bell>, coming: Coming) -> Option<(Job, Arc<Client>)> {
+    fn next(self: &Arc<Self>, bell: &Arc<Bell>, coming: Coming) -> Option<(Job, Arc<Client>, Begun)> {
         let mut roster = self.roster();
         let mut take_any = match coming {
             Coming::Called => {
                 roster.arriving -= 1;
                 false
             }
-            Coming::Back => {
-                roster.running -= 1;
+            Coming::Back(begun) => {
+                roster.running.end(begun, Instant::now());
                 true
             }
         };
@@ -197,11 +200,11 @@ impl Crew {
         self: &Arc<Self>,
         mut roster: MutexGuard<'_, Roster>,
         now: Instant,
-    ) -> Option<(Job, Arc<Client>)> {
-        let job = roster.dequeue(now)?;
+    ) -> Option<(Job, Arc<Client>, Begun)> {
+        let (job, begun) = roster.dequeue(now)?;
         let client = Arc::clone(&roster.client);
         self.call(roster, now);
-        Some((job, client))
+        Some((job, client, begun))
     }
 
     /// Rests until called. `None` when nobody did in time, and the thread is off the roster.

@@ -13,7 +13,7 @@ const PACE: Duration = Duration::from_micros(40);
 
 /// What the decision depends on.
 pub struct Crowd {
-    /// Threads that make an attempt, or are about to.
+    /// Threads that make an attempt and are expected back soon, or are about to make one.
     pub busy: usize,
     /// Most threads there may be.
     pub max_threads: usize,

@@ -33,6 +33,7 @@ mod lookup;
 mod pool;
 mod resolver;
 mod roster;
+mod running;
 mod settings;
 mod socket;
 mod stream;

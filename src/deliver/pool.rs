@@ -36,7 +36,7 @@ impl Pool {
         self.as_fd().as_raw_fd()
     }
 
-    /// Hands over a job. Exactly one [`Attempt`] comes back for it, about as late as the queue's timeout
+    /// Hands over a job. Exactly one [`Attempt`] comes back for it, unless the pool is closed first, about as late as the queue's timeout
     /// at most once a thread has taken it and has a socket for it. More jobs than `max_threads` wait for a
     /// free thread.
     pub fn submit(&self, job: Job) {

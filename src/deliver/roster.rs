@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::Job;
 use super::client::{Client, Group};
 use super::growth::{Crowd, FREE, Patience};
+use super::running::{Begun, Running};
 
 /// The line of jobs and the threads. Always behind the crew's mutex.
 ///
@@ -25,7 +26,7 @@ pub struct Roster {
     /// Threads called or started that have not looked at the line yet.
     pub arriving: usize,
     /// Threads that are making an attempt.
-    pub running: usize,
+    pub running: Running,
     last_taken: Instant,
     pub client: Arc<Client>,
     groups: Vec<Weak<Group>>,
@@ -66,7 +67,7 @@ impl Roster {
             watched: false,
             threads: 0,
             arriving: 0,
-            running: 0,
+            running: Running::new(Instant::now()),
             last_taken: Instant::now(),
             client: Arc::new(client),
             groups: Vec::new(),
@@ -80,11 +81,10 @@ impl Roster {
     }
 
     /// Takes the job at the head of the line for the calling thread.
-    pub fn dequeue(&mut self, now: Instant) -> Option<Job> {
+    pub fn dequeue(&mut self, now: Instant) -> Option<(Job, Begun)> {
         let Waiting { job, .. } = self.line.pop_front()?;
-        self.running += 1;
         self.last_taken = now;
-        Some(job)
+        Some((job, self.running.begin(now)))
     }
 
     /// Empties the line.
@@ -93,10 +93,10 @@ impl Roster {
     }
 
     /// How long the head of the line can wait for a thread that is busy now; `None` when nothing waits.
-    pub fn patience(&self, now: Instant) -> Option<Patience> {
+    pub fn patience(&mut self, now: Instant) -> Option<Patience> {
         let head = self.line.front()?;
         let crowd = Crowd {
-            busy: self.running + self.arriving,
+            busy: self.running.expected(now) + self.arriving,
             max_threads: self.client.max_threads(),
             head_since: head.since,
             last_taken: self.last_taken,

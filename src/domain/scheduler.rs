@@ -38,6 +38,8 @@ struct Flight {
     queue_id: QueueId,
     /// Bytes it counts for.
     weight: usize,
+    /// When it took off.
+    since: Timestamp,
     /// Number of the attempt within its budget, counted from 1.
     budget_attempt: u32,
     expires_at: Option<Timestamp>,
@@ -236,6 +238,13 @@ impl Scheduler {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// Messages in flight that took off after this.
+    #[must_use]
+    pub fn in_flight_since(&self, since: Timestamp) -> usize {
+        let flights = self.in_flight.values();
+        flights.filter(|flight| flight.since > since).count()
     }
 
     /// The queue of a message in flight.

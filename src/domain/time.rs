@@ -21,6 +21,13 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(micros))
     }
 
+    /// The point `delay` earlier, or [`Timestamp::MIN`] when that cannot be represented.
+    #[must_use]
+    pub fn before(self, delay: Duration) -> Timestamp {
+        let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        Timestamp(self.0.saturating_sub(micros))
+    }
+
     /// Time from `earlier` to `self`; zero when `earlier` is the later one.
     #[must_use]
     pub fn since(self, earlier: Timestamp) -> Duration {

@@ -45,7 +45,8 @@ impl Leader {
     fn fetch(&self, fetches: &[Fetch], now: Timestamp, inline_bytes: i32) -> Result<Fetched, Failure> {
         self.transaction(c"pg_hooks: reading due messages", |client| {
             let fetched = store::fetch(client, fetches, now, inline_bytes, &self.webhook_key)?;
-            session::flush_commits(fetched.rows.iter().map(|row| row.written_by));
+            let rows = fetched.rows.iter().chain(&fetched.heads);
+            session::flush_commits(rows.map(|row| row.written_by));
             Ok(fetched)
         })
     }
@@ -191,21 +192,19 @@ impl Leader {
         if expired.is_empty() {
             return Ok(());
         }
-        let messages: Vec<_> = expired.iter().map(|row| (row.id, row.attempt)).collect();
         let result = self.transaction(c"pg_hooks: ending expired messages", |client| {
-            store::expire(client, &messages)
+            let locked = store::locked(client, expired.iter().map(|row| row.id).collect())?;
+            let free = expired.iter().filter(|row| !locked.contains(&row.id));
+            store::expire(client, &free.map(|row| (row.id, row.attempt)).collect::<Vec<_>>())?;
+            Ok(locked)
         });
         for row in &expired {
-            match result {
-                Ok(()) => self.scheduler.release(row.id, None),
-                Err(_) => self.wait_for_row(row.id, row.due_at),
+            match &result {
+                Ok(locked) if !locked.contains(&row.id) => self.scheduler.release(row.id, None),
+                _ => self.wait_for_row(row.id, row.due_at),
             }
         }
-        // A row that somebody has locked is no reason to rest.
-        result.or_else(|failure| match failure.code {
-            PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => Ok(()),
-            _ => Err(failure),
-        })
+        unless_locked(result.map(|_| ()))
     }
 
     fn bury(&mut self, graves: Vec<Grave>) -> Result<(), Failure> {
@@ -213,23 +212,21 @@ impl Leader {
             return Ok(());
         }
         let result = self.transaction(c"pg_hooks: burying dead letters", |client| {
-            store::bury(client, &graves)
+            let locked = store::locked(client, graves.iter().map(|grave| grave.id).collect())?;
+            let free: Vec<Grave> = graves
+                .iter()
+                .filter(|grave| !locked.contains(&grave.id))
+                .cloned()
+                .collect();
+            Ok((locked, store::bury(client, &free)?))
         });
-        match result {
-            Ok(buried) => {
-                for grave in &graves {
-                    self.scheduler.release(grave.id, None);
-                }
-                self.tell_buried(&buried);
-                Ok(())
-            }
-            Err(failure) => {
-                for grave in &graves {
-                    self.wait_for_row(grave.id, grave.due_at);
-                }
-                Err(failure)
+        for grave in &graves {
+            match &result {
+                Ok((locked, _)) if !locked.contains(&grave.id) => self.scheduler.release(grave.id, None),
+                _ => self.wait_for_row(grave.id, grave.due_at),
             }
         }
+        unless_locked(result.map(|(_, buried)| self.tell_buried(&buried)))
     }
 
     fn submit(&mut self, row: Row) {
@@ -252,6 +249,14 @@ impl Leader {
             message,
         });
     }
+}
+
+/// That somebody has locked what was needed is no reason to rest.
+fn unless_locked(result: Result<(), Failure>) -> Result<(), Failure> {
+    result.or_else(|failure| match failure.code {
+        PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => Ok(()),
+        _ => Err(failure),
+    })
 }
 
 fn by_queue(rows: Vec<Row>) -> HashMap<QueueId, Vec<Row>> {

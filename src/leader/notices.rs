@@ -10,6 +10,17 @@ use crate::session::{self, Failure};
 use crate::store;
 
 impl Leader {
+    /// Takes in what the scheduler learnt. That a queue is to be disabled is said by every answer of its
+    /// receiver, and done once.
+    pub fn take_notice(&mut self, (queue_id, notice): (QueueId, Notice)) {
+        let disables = matches!(notice, Notice::Gone | Notice::Breaker(Change::GaveUp));
+        let active = self.scheduler.queue(queue_id).is_some_and(|queue| queue.active);
+        let known = self.notices.contains(&(queue_id, notice));
+        if !(disables && (known || !active)) {
+            self.notices.push((queue_id, notice));
+        }
+    }
+
     /// Stores and logs what is new. What fails is tried again.
     pub fn show_notices(&mut self) -> Result<(), Failure> {
         while let Some((queue_id, notice)) = self.notices.first().copied() {

@@ -30,7 +30,7 @@ impl Leader {
             };
             let (outcome, started) = (&attempt.outcome, attempt.attempted_at);
             if let Some(notice) = self.scheduler.observe(attempt.message_id, outcome, started, now) {
-                self.notices.push(notice);
+                self.take_notice(notice);
             }
             let verdict = self
                 .scheduler
@@ -73,6 +73,7 @@ impl Leader {
             self.unrecorded.extend(others);
             return Err(failure);
         }
+        self.come_back_later();
         self.held_up.append(&mut dead);
         self.record_batch(others)
     }
@@ -84,11 +85,13 @@ impl Leader {
             store::locked(client, ids)
         });
         let locked = locked.inspect_err(|_| self.unrecorded.append(&mut records))?;
-        let (mut held_up, free) = records
+        let (mut held_up, free): (Vec<_>, Vec<_>) = records
             .into_iter()
             .partition(|record| locked.contains(&record.attempt.message_id));
-        self.held_up.append(&mut held_up);
-        self.held_up_until = session::now().after(LOCK_POLL);
+        if !held_up.is_empty() {
+            self.come_back_later();
+            self.held_up.append(&mut held_up);
+        }
         Ok(free)
     }
 
@@ -149,8 +152,20 @@ impl Leader {
 
     /// Comes back to a row later that could not be claimed or moved now.
     pub fn wait_for_row(&mut self, id: MessageId, due_at: Timestamp) {
+        self.come_back_later();
         self.postponed.push((id, due_at));
-        self.held_up_until = session::now().after(LOCK_POLL);
+    }
+
+    /// Whether rows that somebody has locked are waited for.
+    pub fn waits_for_locks(&self) -> bool {
+        !self.held_up.is_empty() || !self.postponed.is_empty()
+    }
+
+    /// Another locked row does not put off those that are waited for already.
+    fn come_back_later(&mut self) {
+        if !self.waits_for_locks() {
+            self.held_up_until = session::now().after(LOCK_POLL);
+        }
     }
 
     /// Has the rows that were postponed read again.

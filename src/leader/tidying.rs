@@ -1,5 +1,7 @@
 //! Removing what has served its time, some at a time: events that nothing tells of, idempotency keys.
 
+use pgrx::PgSqlErrorCode;
+
 use super::Leader;
 use crate::session::Failure;
 use crate::store;
@@ -35,7 +37,19 @@ impl Tidying {
 impl Leader {
     /// One step. A step that finds nothing to remove is the last one until the next rescan, so that a
     /// long stretch of events that must stay costs little.
+    ///
+    /// What somebody has locked is left for another time.
     pub fn tidy(&mut self) -> Result<(), Failure> {
+        self.tidy_some().or_else(|failure| match failure.code {
+            PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
+                (self.tidying.keys, self.tidying.events) = (false, false);
+                Ok(())
+            }
+            _ => Err(failure),
+        })
+    }
+
+    fn tidy_some(&mut self) -> Result<(), Failure> {
         if self.tidying.keys {
             let gone = self.transaction(c"pg_hooks: removing idempotency keys", store::forget_keys)?;
             self.tidying.keys = gone > 0;

@@ -8,6 +8,7 @@ use crate::domain::time::Timestamp;
 use crate::session::Failure;
 
 /// Why a message becomes a dead letter.
+#[derive(Clone)]
 pub struct Grave {
     pub id: i64,
     /// When it was due: where it is found again if it could not be moved.

@@ -112,3 +112,71 @@ fn dying_message_does_not_hold_back_the_results_of_others_while_the_queues_are_l
     run(&mut locker, "commit");
     assert_eq!(site.dead_letters(1), ["timeout"]);
 }
+
+/// Clock ticks, of 10 ms, that the leader has spent on a CPU.
+fn leader_ticks(site: &mut Site) -> u64 {
+    let pid: i32 = site.value("select pid from hooks.worker where leader");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let after_name = stat.rsplit(") ").next().unwrap();
+    let fields: Vec<&str> = after_name.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+fn locked_message_that_expires(policy: &str, end: &str) {
+    let mut site = Site::new();
+    site.queue("q", &format!(", active => false{policy}"));
+    site.queue("other", "");
+    let send = "select hooks.send('q', 'x', expires_at => now() + interval '100 ms')";
+    // A queue that was resumed takes one message at a time.
+    let (free, locked): (i64, i64) = (site.value(send), site.value(send));
+    let mut locker = site.connect();
+    run(
+        &mut locker,
+        &format!("begin; select from hooks.message where id = {locked} for update"),
+    );
+    site.wait_until("select not exists (select from hooks.message where expires_at > clock_timestamp())");
+    site.run("select hooks.resume('q')");
+    site.wait_until(&format!("select exists (select from {end} where id = {free})"));
+    let mut client = site.connect();
+    for _ in 0..10 {
+        site.assert_prompt(&mut client, "other");
+    }
+    site.wait_for_delivered(10);
+    let before = leader_ticks(&mut site);
+    std::thread::sleep(Duration::from_secs(1));
+    let spent = leader_ticks(&mut site) - before;
+    assert!(spent < 30, "{spent} ticks in a second of waiting");
+    run(&mut locker, "commit");
+    site.wait_until(&format!("select exists (select from {end} where id = {locked})"));
+}
+
+#[test]
+fn locked_message_that_expires_holds_up_nobody_and_is_waited_for_at_rest() {
+    locked_message_that_expires("", "hooks.message_log");
+}
+
+#[test]
+fn locked_message_that_is_to_be_buried_holds_up_nobody_and_is_waited_for_at_rest() {
+    locked_message_that_expires(", bury_expired => true", "hooks.dead_letter");
+}
+
+#[test]
+fn queue_that_somebody_is_changing_stops_no_other_when_it_is_to_be_disabled() {
+    let mut site = Site::new();
+    site.receiver.on("/gone", Behaviour::status(410));
+    site.queue("gone", "");
+    site.queue("other", "");
+    let mut locker = site.connect();
+    run(
+        &mut locker,
+        "begin; update hooks.queue set description = 'x' where name = 'gone'",
+    );
+    site.send("gone", "x");
+    site.arrival("gone");
+    let mut client = site.connect();
+    for _ in 0..20 {
+        site.assert_prompt(&mut client, "other");
+    }
+    run(&mut locker, "commit");
+    site.wait_until("select not active from hooks.queue where name = 'gone'");
+}

@@ -175,6 +175,7 @@ impl Scheduler {
             Flight {
                 queue_id,
                 weight,
+                since: now,
                 budget_attempt: row.attempt.saturating_sub(row.attempts_before).saturating_add(1),
                 expires_at: row.expires_at,
                 ordering_key: row.ordering_key,

@@ -102,6 +102,12 @@ impl Lane {
             self.throttle = Throttle::slow_start();
             self.held_until = Timestamp::MIN;
         }
+        if queue.breaker.is_none() {
+            self.breaker = Breaker::new();
+        }
+        if queue.rate_limit != self.queue.rate_limit {
+            self.bucket = Bucket::new();
+        }
         if self.queue.dead_letters_block && !queue.dead_letters_block {
             // Keys that were held back are met again.
             self.note(Timestamp::MIN);

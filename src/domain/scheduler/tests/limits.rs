@@ -110,3 +110,28 @@ fn gone_receiver_is_told() {
     send(&mut scheduler, 1..2, SECOND);
     assert_eq!(observe(&mut scheduler, 1, 410, None, SECOND), Some(Notice::Gone));
 }
+
+#[test]
+fn breaker_that_is_removed_while_it_is_open_holds_nothing_back() {
+    let mut scheduler = loaded(100, &[with(|q| q.breaker = Some(BreakerPolicy::default()))]);
+    scheduler.note_due(1, Timestamp(0));
+    assert_eq!(send(&mut scheduler, 1..11, SECOND), 10);
+    scheduler.note_due(1, Timestamp(SECOND));
+    for id in 1..11 {
+        observe(&mut scheduler, id, 500, None, SECOND);
+    }
+    assert_eq!(send(&mut scheduler, 20..40, SECOND), 0, "it is open");
+    scheduler.load_queue(with(|q| q.breaker = None));
+    assert_eq!(send(&mut scheduler, 20..40, SECOND), 20);
+}
+
+#[test]
+fn raised_rate_takes_effect_at_once() {
+    let slow = RateLimit::new(10, Duration::from_secs(3600), 10);
+    let mut scheduler = loaded(100, &[with(|q| q.rate_limit = Some(slow))]);
+    scheduler.note_due(1, Timestamp(0));
+    assert_eq!(send(&mut scheduler, 1..40, SECOND), 10);
+    let fast = RateLimit::new(1000, Duration::from_secs(1), 1000);
+    scheduler.load_queue(with(|q| q.rate_limit = Some(fast)));
+    assert_eq!(send(&mut scheduler, 11..40, SECOND), 29);
+}
