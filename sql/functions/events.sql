@@ -37,9 +37,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   return coalesce(jsonb_path_query_first_tz(payload, filter::jsonpath, variables, true) not in ('false', 'null'), false);
+exception
+  -- A variable that is not known, in a filter that was stored unchecked.
+  when undefined_object then
+    return false;
 end
 $$;
-comment on function hooks.accepts(text, jsonb, jsonb) is 'Whether the first result of a jsonpath on the payload is there and neither false nor null.';
+comment on function hooks.accepts(text, jsonb, jsonb) is 'Whether the first result of a jsonpath on the payload is there and neither false nor null. What the path cannot compute does not pass.';
 
 -- One look into the index for each key of the type; a pattern is tried only if its key fits.
 create function hooks.matching_subscriptions(
