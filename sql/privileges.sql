@@ -80,6 +80,7 @@ grant execute on function hooks.list_watches() to hooks_admin, hooks_sender, hoo
 grant execute on function
   hooks.create_watch,
   hooks.watch_level(regclass),
+  hooks.can_watch_truncate(regclass),
   hooks.trigger_level(text, text),
   hooks.emit_arguments,
   hooks.name_list(text[]),
