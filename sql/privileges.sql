@@ -94,7 +94,7 @@ grant execute on function
   hooks.publish,
   hooks.run_transforms(text, jsonb, jsonb),
   hooks.transforms_of(text, jsonb, jsonb),
-  hooks.check_transform_owner(text, oid, oid),
+  hooks.run_transform(text, oid, jsonb, jsonb),
   hooks.store_event
   to hooks_admin, hooks_sender;
 
