@@ -80,6 +80,7 @@ grant execute on function hooks.list_watches() to hooks_admin, hooks_sender, hoo
 grant execute on function
   hooks.create_watch,
   hooks.watch_level(regclass),
+  hooks.can_watch_truncate(regclass),
   hooks.trigger_level(text, text),
   hooks.emit_arguments,
   hooks.name_list(text[]),
@@ -93,7 +94,7 @@ grant execute on function
   hooks.publish,
   hooks.run_transforms(text, jsonb, jsonb),
   hooks.transforms_of(text, jsonb, jsonb),
-  hooks.check_transform_owner(text, oid, oid),
+  hooks.run_transform(text, oid, jsonb, jsonb),
   hooks.store_event
   to hooks_admin, hooks_sender;
 

@@ -26,7 +26,7 @@ comment on column hooks.watches.for_each is 'Whether the triggers fire for each 
 comment on column hooks.watches.columns is 'The only columns that messages show, if they are named.';
 comment on column hooks.watches.exclude is 'The columns that messages do not show, if they are named.';
 comment on column hooks.watches.ordering_key is 'The columns whose values make the ordering key, if any.';
-comment on column hooks.watches.headers is 'The headers of the messages, if any.';
+comment on column hooks.watches.headers is 'Names of the headers of the messages, if any.';
 comment on column hooks.watches.condition is 'The condition of WHEN, if there is one.';
 comment on column hooks.watches.enabled is 'Whether all of the triggers are enabled.';
 comment on column hooks.watches.triggers is 'The triggers, by name.';

@@ -18,6 +18,14 @@ pub enum Error {
     NotAnEmitTrigger,
     /// A trigger names a column that its table does not have.
     UnknownColumn { column: String, option: &'static str },
+    /// A subscription names a function that is not there, or not of the right type.
+    UnknownTransform(String),
+    /// A subscription names a function whose owner may not have the caller run it.
+    UntrustedTransform {
+        transform: String,
+        caller: String,
+        owner: String,
+    },
     /// What can be asked for and is not there.
     NotSupported { message: String, hint: String },
     /// What says which trigger is made wrongly, and what is wrong with it.
@@ -80,6 +88,22 @@ impl Error {
                 format!(
                     "Option {option} of the trigger names it: create the trigger again with the columns that there are."
                 ),
+            ),
+            Error::UnknownTransform(transform) => (
+                PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
+                format!("transform {transform}(jsonb, jsonb) does not exist"),
+                "Create it, or give the subscription another one with hooks.alter_subscription().".to_owned(),
+            ),
+            Error::UntrustedTransform {
+                transform,
+                caller,
+                owner,
+            } => (
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!(
+                    "transform {transform} is not run: \"{caller}\" does not trust its owner \"{owner}\""
+                ),
+                "Have it owned by the role that publishes, or by a superuser.".to_owned(),
             ),
             Error::NotSupported { message, hint } => {
                 (PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, hint)

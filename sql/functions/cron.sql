@@ -166,10 +166,10 @@ begin
   end if;
   with gone as (
     delete from hooks.message as m where m.cron_id = removed and cancel_waiting
-    returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at
+    returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at, m.event_id
   )
-  insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at)
-  select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now()
+  insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at, event_id)
+  select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now(), g.event_id
   from gone as g;
   get diagnostics cancelled = row_count;
   return cancelled;

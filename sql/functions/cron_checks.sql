@@ -102,6 +102,10 @@ begin
     perform hooks.refuse('headers that begin with hooks-cron- are reserved',
       'The worker adds hooks-cron-name and hooks-cron-tick to each message.');
   end if;
+  if (select count(*) from jsonb_object_keys(entry.headers)) > 61 then
+    perform hooks.refuse('a schedule has at most 61 headers',
+      'The worker adds hooks-cron-name, hooks-cron-tick and hooks-cron-late; a message has at most 64.');
+  end if;
   if entry.missed is null or entry.missed not in ('skip', 'once', 'all') then
     perform hooks.refuse(format('missed policy %s is not known', coalesce('"' || entry.missed || '"', 'null')),
       'Use skip, once or all.');
@@ -160,12 +164,14 @@ begin
   elsif tg_op = 'INSERT' or new.queue_id is distinct from old.queue_id then
     perform hooks.require_queue(new.queue_id);
   end if;
-  if tg_op = 'INSERT' then
+  if tg_op = 'INSERT' or (new.schedule, new.timezone) is distinct from (old.schedule, old.timezone) then
     perform hooks.cron_preview(new.schedule, new.timezone, n => 1);
-  elsif new.id <> old.id then
+  end if;
+  if tg_op = 'UPDATE' and new.id <> old.id then
     perform hooks.refuse('the id of a schedule cannot be changed',
       'Make a new one with hooks.schedule().');
-  else
+  end if;
+  if tg_op = 'UPDATE' then
     -- A clock that was set back must not bring a tick again. Whoever asks for a new plan has his reasons.
     if new.next_run_at is not null or old.next_run_at is null then
       after := greatest(after, old.last_run_at);

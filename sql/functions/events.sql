@@ -37,9 +37,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   return coalesce(jsonb_path_query_first_tz(payload, filter::jsonpath, variables, true) not in ('false', 'null'), false);
+exception
+  -- A variable that is not known, in a filter that was stored unchecked.
+  when undefined_object then
+    return false;
 end
 $$;
-comment on function hooks.accepts(text, jsonb, jsonb) is 'Whether the first result of a jsonpath on the payload is there and neither false nor null.';
+comment on function hooks.accepts(text, jsonb, jsonb) is 'Whether the first result of a jsonpath on the payload is there and neither false nor null. What the path cannot compute does not pass.';
 
 -- One look into the index for each key of the type; a pattern is tried only if its key fits.
 create function hooks.matching_subscriptions(
@@ -85,7 +89,7 @@ create function hooks.transforms_of(
   metadata   jsonb,
   out subscription_id bigint,
   out call text,
-  out owner oid,
+  out function_id oid,
   out context jsonb
 )
 returns setof record
@@ -107,47 +111,31 @@ begin
     return;
   end if;
   return query
-  select s.id, s.transform, p.proowner,
+  select s.id, s.transform, to_regprocedure(s.transform || '(pg_catalog.jsonb, pg_catalog.jsonb)')::oid,
          jsonb_build_object('type', event_type, 'metadata', coalesce(metadata, '{}'),
            'subscription_id', s.id, 'queue', q.name)
   from hooks.matching_subscriptions(event_type, payload, metadata) as s
   join hooks.queue as q on q.id = s.queue_id
-  left join pg_proc as p on p.oid = to_regprocedure(s.transform || '(pg_catalog.jsonb, pg_catalog.jsonb)')
   where s.transform is not null
   order by s.id;
 end
 $$;
-comment on function hooks.transforms_of(text, jsonb, jsonb) is 'The functions that hooks.publish() runs for an event, each with its owner and what it is told besides the payload.';
+comment on function hooks.transforms_of(text, jsonb, jsonb) is 'The functions that hooks.publish() runs for an event, each with its oid, null for one that is not there, and what it is told besides the payload.';
 
 -- A subscription makes whoever publishes run its function. That is no way to what its owner may not do:
--- an owner is trusted who is the caller, a superuser, or, unless the caller is a superuser, a role that
--- the caller is a member of or the owner of the database.
-create function hooks.check_transform_owner(call text, owner oid, caller oid default current_user::regrole)
-returns void
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if owner is null then
-    raise exception using errcode = 'undefined_function',
-      message = format('transform %s(jsonb, jsonb) does not exist', call),
-      hint = 'Create it, or give the subscription another one with hooks.alter_subscription().';
-  end if;
-  if owner = caller or exists (select from pg_roles as r where r.oid = owner and r.rolsuper) then
-    return;
-  end if;
-  if not (select r.rolsuper from pg_roles as r where r.oid = caller)
-     and (pg_has_role(caller, owner, 'member')
-          or exists (select from pg_database as d where d.datname = current_database() and d.datdba = owner)) then
-    return;
-  end if;
-  raise exception using errcode = 'insufficient_privilege',
-    message = format('transform %s is not run: "%s" does not trust its owner "%s"', call, pg_get_userbyid(caller), owner::regrole),
-    hint = 'Have it owned by the role that publishes, by one that this role is a member of, or by a superuser.';
-end
-$$;
-comment on function hooks.check_transform_owner(text, oid, oid) is 'Raises 42501 unless the caller may be made to run functions of this owner.';
+-- he is asked for right before the call, by oid, as an earlier transform may have replaced what the name
+-- stands for.
+create function hooks.run_transform(
+  call        text,
+  function_id oid,
+  payload     jsonb,
+  context     jsonb
+)
+returns jsonb
+language c
+volatile
+as 'MODULE_PATHNAME', 'run_transform';
+comment on function hooks.run_transform is 'Runs a transform as the current user. Raises 42501 unless its owner is the current user, a superuser or a role that may act as the current user, and unless that user may execute it.';
 
 -- It runs as whoever publishes, and in their search_path, as the functions that it calls expect. So it
 -- names the schema of everything.
@@ -167,8 +155,7 @@ declare
   body pg_catalog.jsonb;
 begin
   for t in select * from hooks.transforms_of(event_type, payload, metadata) loop
-    perform hooks.check_transform_owner(t.call, t.owner);
-    execute pg_catalog.format('select %s($1, $2)', t.call) into body using payload, t.context;
+    body := hooks.run_transform(t.call, t.function_id, payload, t.context);
     if body is not null then
       ids := pg_catalog.array_append(ids, t.subscription_id);
       bodies := pg_catalog.array_append(bodies, body::pg_catalog.text);
@@ -258,11 +245,10 @@ comment on function hooks.emitted_payload(text, text) is 'What hooks.emit() rend
 create function hooks.emitted_transforms(
   event_type    text,
   body          text,
-  caller        oid,
   trigger_named text,
   out subscription_id bigint,
   out call text,
-  out payload jsonb,
+  out function_id oid,
   out context jsonb
 )
 returns setof record
@@ -274,16 +260,12 @@ as $$
 declare
   content constant jsonb := hooks.emitted_payload(body, trigger_named);
 begin
-  for subscription_id, call, payload, context in
-    select t.subscription_id, t.call, content, t.context
-    from hooks.transforms_of(event_type, content, null) as t
-    cross join lateral hooks.check_transform_owner(t.call, t.owner, caller)
-  loop
-    return next;
-  end loop;
+  return query
+  select t.subscription_id, t.call, t.function_id, t.context
+  from hooks.transforms_of(event_type, content, null) as t;
 end
 $$;
-comment on function hooks.emitted_transforms is 'The functions that hooks.emit() runs for an event as the caller, who trusts the owners of all of them.';
+comment on function hooks.emitted_transforms is 'The functions that hooks.emit() runs for an event, as whoever changes the table.';
 
 create function hooks.has_transforms(event_type text)
 returns boolean
@@ -412,4 +394,4 @@ begin
   order by found.id desc;
 end
 $$;
-comment on function hooks.queue_messages is 'Where the messages of a queue stand, the newest first, from before before_id on; only those of one state if that is given.';
+comment on function hooks.queue_messages is 'Where the messages of a queue stand, the newest first, from before before_id on; only those of one state if that is given. It passes over the newer messages of all other queues, and all that are kept when it finds fewer than row_limit: for looking into, not for polling.';

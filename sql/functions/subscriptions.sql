@@ -8,7 +8,7 @@ immutable strict
 as 'MODULE_PATHNAME', 'pattern_key_wrapper';
 comment on function hooks.pattern_key(bytea) is 'What hooks.subscription.match_key is for this pattern; raises 22023 with a hint when it is none.';
 
-create function hooks.check_transform(transform text)
+create function hooks.check_transform(transform text, required boolean)
 returns text
 language plpgsql
 stable
@@ -33,6 +33,12 @@ begin
     and p.prorettype = 'jsonb'::regtype
     and p.prokind = 'f'
     and not p.proretset;
+  if qualified is null and cardinality(parts) = 2 and not required then
+    raise warning using
+      message = format('transform %s(jsonb, jsonb) does not exist', transform),
+      hint = 'Create it before the subscription is made active.';
+    return format('%I.%I', parts[1], parts[2]);
+  end if;
   if qualified is null then
     perform hooks.refuse(format('"%s" is not a function (jsonb, jsonb) that returns jsonb', transform),
       'Name it with its schema and without arguments, such as public.without_prices.');
@@ -40,7 +46,39 @@ begin
   return qualified;
 end
 $$;
-comment on function hooks.check_transform(text) is 'The function of that name as the worker of transforms calls it; raises 22023 with a hint when there is none of the right kind.';
+comment on function hooks.check_transform(text, boolean) is 'The function of that name, quoted where need be; raises 22023 with a hint when there is none of the right kind, or warns of that if it is not required.';
+
+create function hooks.check_filter(filter text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  path text;
+  unknown text;
+begin
+  begin
+    path := filter::jsonpath::text;
+  exception
+    when others then
+      perform hooks.refuse(format('filter is not a jsonpath: %s', sqlerrm),
+        'Give a path such as $.amount > 100 or $.items[*] ? (@.price > 10).');
+  end;
+  -- As PostgreSQL writes a path, names and strings are in double quotes, and only those of variables come
+  -- right after a dollar sign.
+  select m.token[1] into unknown
+  from regexp_matches(path, E'[$]?"(?:[^"\\\\]|\\\\.)*"', 'g') as m(token)
+  where starts_with(m.token[1], '$')
+    and m.token[1] not in ('$"type"', '$"metadata"')
+  limit 1;
+  if unknown is not null then
+    perform hooks.refuse(format('filter uses the variable %s, which is not known', unknown),
+      'It may use $type and $metadata.');
+  end if;
+end
+$$;
+comment on function hooks.check_filter(text) is 'Raises 22023 with a hint unless the text is a jsonpath that uses no other variables than $type and $metadata.';
 
 create function hooks.check_subscription()
 returns trigger
@@ -48,8 +86,6 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  filter jsonpath;
 begin
   if tg_relid is distinct from 'hooks.subscription'::regclass::oid then
     raise exception using errcode = 'feature_not_supported',
@@ -69,16 +105,12 @@ begin
       'Use raw, standard, cloudevents or cloudevents-binary.');
   end if;
   if new.filter is distinct from old.filter then
-    begin
-      filter := new.filter::jsonpath;
-    exception
-      when others then
-        perform hooks.refuse(format('filter is not a jsonpath: %s', sqlerrm),
-          'Give a path such as $.amount > 100 or $.items[*] ? (@.price > 10).');
-    end;
+    perform hooks.check_filter(new.filter);
   end if;
-  if new.transform is distinct from old.transform and new.transform is not null then
-    new.transform := hooks.check_transform(new.transform);
+  -- A restore brings back what refers to a function that is gone, if nothing needs it.
+  if new.transform is not null
+     and (new.transform is distinct from old.transform or (new.active and new.active is distinct from old.active)) then
+    new.transform := hooks.check_transform(new.transform, new.active);
   end if;
   if not exists (select from hooks.queue as q where q.id = new.queue_id) then
     raise exception using errcode = 'undefined_object',

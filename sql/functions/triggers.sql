@@ -27,7 +27,7 @@ create function hooks.list_watches(
   out columns text[],
   out exclude text[],
   out ordering_key text[],
-  out headers text,
+  out headers text[],
   out condition text,
   out enabled boolean,
   out triggers name[],
@@ -60,7 +60,7 @@ as $$
   )
   select w.tgrelid::regclass, w.watch, w.options ->> 'queue', w.options ->> 'event', w.operations, w.level,
          hooks.json_names(w.options -> 'columns'), hooks.json_names(w.options -> 'exclude'),
-         hooks.json_names(w.options -> 'ordering_key'), w.options ->> 'headers', w.condition, w.enabled, w.triggers,
+         hooks.json_names(w.options -> 'ordering_key'), hooks.json_names(w.options -> 'headers'), w.condition, w.enabled, w.triggers,
          coalesce(w.options ->> 'problem',
            case when w.options ? 'event' then hooks.event_problem(w.tgrelid, w.options ->> 'event', w.operations)
                 when q.id is null then format('queue "%s" does not exist', w.options ->> 'queue') end,
@@ -105,7 +105,8 @@ as $$
   from unnest(array['columns', 'exclude', 'ordering_key']) as o(name)
   cross join lateral unnest(hooks.json_names(options -> o.name)) as n(name)
   where not exists (select from pg_attribute as a
-                    where a.attrelid = relation and a.attname = n.name and a.attnum > 0 and not a.attisdropped)
+                    where a.attrelid = relation and a.attname = n.name and a.attnum > 0 and not a.attisdropped
+                      and a.attgenerated <> 'v')
   limit 1
 $$;
 comment on function hooks.missing_column(oid, jsonb) is 'That a column which a trigger of hooks.emit() names is not there, if so.';
@@ -152,7 +153,8 @@ declare
   watch constant text := coalesce(name, target);
   level constant text := coalesce(for_each, case when condition is null then hooks.watch_level(relation) else 'row' end);
   wanted constant text[] := coalesce(operations,
-    array['insert', 'update', 'delete'] || case when condition is null then array['truncate'] end);
+    array['insert', 'update', 'delete']
+      || case when condition is null and hooks.can_watch_truncate(relation) then array['truncate'] end);
   arguments constant text := hooks.emit_arguments(target, columns, exclude, ordering_key, headers);
   statements text[];
   statement text;
@@ -173,6 +175,17 @@ begin
 end
 $$;
 comment on function hooks.create_watch is 'What hooks.watch() does, told the search_path of its caller.';
+
+create function hooks.can_watch_truncate(relation regclass)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select current_setting('server_version_num')::integer >= 160000
+      or not exists (select from pg_class as c where c.oid = relation and c.relkind = 'f')
+$$;
+comment on function hooks.can_watch_truncate(regclass) is 'Whether the table can have a trigger of TRUNCATE; foreign tables can from PostgreSQL 16 on.';
 
 create function hooks.watch_level(relation regclass)
 returns text
@@ -271,6 +284,11 @@ begin
   if condition is not null and 'truncate' = any (operations) then
     perform hooks.refuse('a condition cannot be asked of truncate, which has no rows',
       'Watch truncate under another name, without a condition.');
+  end if;
+  if 'truncate' = any (operations) and not hooks.can_watch_truncate(relation) then
+    raise exception using errcode = 'feature_not_supported',
+      message = format('truncate of foreign table "%s" cannot be watched', relation),
+      hint = 'Leave it out of the operations; foreign tables have such triggers from PostgreSQL 16 on.';
   end if;
   -- Longer names of triggers are cut off.
   if octet_length(watch) not between 1 and 42 then

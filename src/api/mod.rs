@@ -9,3 +9,4 @@ mod operate;
 mod owner;
 mod queue;
 mod row;
+mod transform;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::event::{Event, Metadata, folded};
+use super::event::{Event, Metadata, attribute_name};
 use super::headers::{Headers, InvalidHeader};
 use super::message::Body;
 
@@ -56,9 +56,9 @@ impl Envelope {
         let above = match self {
             Envelope::Raw | Envelope::Standard => Headers::default(),
             Envelope::CloudEvents => {
-                one_header("content-type", "application/cloudevents+json; charset=utf-8")?
+                Headers::made([content_type("application/cloudevents+json; charset=utf-8")])
             }
-            Envelope::CloudEventsBinary => binary_headers(event, webhook_key)?,
+            Envelope::CloudEventsBinary => binary_headers(event, webhook_key),
         };
         let body = match self {
             Envelope::Raw | Envelope::CloudEventsBinary => data,
@@ -69,13 +69,8 @@ impl Envelope {
     }
 }
 
-fn one_header(name: &str, value: &str) -> Result<Headers, InvalidHeader> {
-    headers([(name.to_owned(), value.to_owned())])
-}
-
-fn headers(named: impl IntoIterator<Item = (String, String)>) -> Result<Headers, InvalidHeader> {
-    let named = named.into_iter().map(|(name, value)| (name, Value::from(value)));
-    Headers::from_stored_json(&Value::Object(Map::from_iter(named)))
+fn content_type(value: &str) -> (String, String) {
+    ("content-type".to_owned(), value.to_owned())
 }
 
 fn standard(event: &Event, data: &[u8]) -> Vec<u8> {
@@ -124,24 +119,14 @@ fn with_data(mut object: String, data: &[u8]) -> Vec<u8> {
 }
 
 /// CloudEvents 1.0, "HTTP Protocol Binding", 3.1: attributes as headers `ce-<name>`.
-fn binary_headers(event: &Event, webhook_key: &str) -> Result<Headers, InvalidHeader> {
+fn binary_headers(event: &Event, webhook_key: &str) -> Headers {
     let attributes = attributes(event, webhook_key).into_iter();
     let attributes = attributes.map(|(name, value)| (format!("ce-{name}"), percent_encoded(&value)));
-    headers(attributes.chain([("content-type".to_owned(), "application/json".to_owned())]))
+    Headers::made(attributes.chain([content_type("application/json")]))
 }
 
 /// Attributes that metadata may set in place of ours.
 const OPTIONAL: [&str; 3] = ["source", "subject", "dataschema"];
-/// Names that are not free for metadata.
-const TAKEN: [&str; 7] = [
-    "specversion",
-    "id",
-    "type",
-    "time",
-    "datacontenttype",
-    "data",
-    "database64",
-];
 
 /// Context attributes, and metadata as extension attributes. Id and source name the event, not the
 /// message: whoever gets it twice, by two subscriptions, can tell.
@@ -161,13 +146,11 @@ fn attributes(event: &Event, webhook_key: &str) -> Vec<(String, String)> {
             attributes.push(((*name).to_owned(), value.to_owned()));
         }
     }
-    let extensions = event.metadata.iter().map(|(key, value)| (folded(key), value));
+    let extensions = event
+        .metadata
+        .iter()
+        .map(|(key, value)| (attribute_name(key), value));
     for (name, value) in extensions.filter(|(name, _)| !OPTIONAL.contains(&name.as_str())) {
-        let name = if TAKEN.contains(&name.as_str()) {
-            format!("meta{name}")
-        } else {
-            name
-        };
         attributes.push((name, value.to_owned()));
     }
     attributes
@@ -176,7 +159,7 @@ fn attributes(event: &Event, webhook_key: &str) -> Vec<(String, String)> {
 fn find<'a>(metadata: &'a Metadata, name: &str) -> Option<&'a str> {
     metadata
         .iter()
-        .find(|(key, _)| folded(key) == name)
+        .find(|(key, _)| attribute_name(key) == name)
         .map(|(_, value)| value)
 }
 

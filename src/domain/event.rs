@@ -35,7 +35,7 @@ impl Metadata {
     ///
     /// # Errors
     /// A key or value cannot go out as a header, or two keys are one when case, `-` and `_` are
-    /// left out, as in a CloudEvents attribute.
+    /// left out, or would be the same CloudEvents attribute, as `id` and `metaid` would.
     pub fn from_json(json: &Value) -> Result<Metadata, InvalidHeader> {
         let object = match json {
             Value::Null => return Ok(Metadata::default()),
@@ -59,7 +59,10 @@ impl Metadata {
                 "metadata keys must have 1 to 64 letters, digits, _ and -".to_owned(),
             ));
         }
-        if self.iter().any(|(known, _)| folded(known) == folded(key)) {
+        if self
+            .iter()
+            .any(|(known, _)| attribute_name(known) == attribute_name(key))
+        {
             return Err(refused(format!("metadata key \"{key}\" is given more than once")));
         }
         let Value::String(value) = value else {
@@ -88,10 +91,30 @@ impl Metadata {
     }
 }
 
-/// A key as the name of a CloudEvents attribute: lower-case letters and digits. CloudEvents 1.0,
-/// "Attribute Naming Convention".
+/// Names of CloudEvents attributes that are not free for metadata.
+const TAKEN: [&str; 7] = [
+    "specversion",
+    "id",
+    "type",
+    "time",
+    "datacontenttype",
+    "data",
+    "database64",
+];
+
+/// The CloudEvents attribute that a key becomes: lower-case letters and digits, with `meta` in front if
+/// that is taken. CloudEvents 1.0, "Attribute Naming Convention".
 #[must_use]
-pub fn folded(key: &str) -> String {
+pub fn attribute_name(key: &str) -> String {
+    let name = folded(key);
+    if TAKEN.contains(&name.as_str()) {
+        format!("meta{name}")
+    } else {
+        name
+    }
+}
+
+fn folded(key: &str) -> String {
     key.chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
@@ -130,6 +153,7 @@ mod tests {
             json!({"a": 1}),
             json!({"a": "x\ny"}),
             json!({"a-b": "x", "A_B": "y"}),
+            json!({"id": "x", "metaid": "y"}),
         ] {
             assert!(Metadata::from_json(&bad).is_err(), "{bad}");
         }

@@ -81,6 +81,14 @@ impl Headers {
         Ok(headers)
     }
 
+    /// Headers that are made here: legal ones, whose names differ. Of any length, as encoding makes values
+    /// longer than they were given.
+    pub fn made(entries: impl IntoIterator<Item = (String, String)>) -> Headers {
+        Headers {
+            entries: entries.into_iter().collect(),
+        }
+    }
+
     /// The value of the header of that name, whatever its case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -141,7 +141,8 @@ impl Leader {
         Ok(())
     }
 
-    /// A batch that fails is halved until the entry that cannot run is alone.
+    /// A batch that fails is halved until the entry that cannot run is alone. That one rests, and is tried
+    /// again: an id may be taken, or a setting wrong, for a while only.
     fn tick(&mut self, mut runs: Vec<Run>, now: Timestamp) -> Result<(), Failure> {
         if runs.is_empty() {
             return Ok(());
@@ -151,7 +152,7 @@ impl Leader {
                 self.advance(&runs, &ran, now);
                 Ok(())
             }
-            Err(failure) if !failure.is_of_the_rows() => Err(failure),
+            Err(failure) if !can_be_of_an_entry(&failure) => Err(failure),
             Err(failure) if runs.len() > 1 => {
                 let rest = runs.split_off(runs.len() / 2);
                 debug1!("pg_hooks halves a batch of ticks: {failure}");
@@ -160,9 +161,15 @@ impl Leader {
                 first.and(second)
             }
             Err(failure) => {
+                self.leave_if_extension_is_gone(&failure);
                 for run in &runs {
-                    warning!("schedule {} cannot run until it is changed: {failure}", run.id);
-                    self.cron.agenda.rest(run.id);
+                    if let Some(pause) = self.cron.agenda.rest(run.id, now) {
+                        let seconds = pause.as_secs();
+                        warning!(
+                            "schedule {} could not run, and rests for {seconds} s: {failure}",
+                            run.id
+                        );
+                    }
                 }
                 Ok(())
             }
@@ -195,4 +202,15 @@ impl Leader {
             self.scheduler.note_due(*queue_id, now);
         }
     }
+}
+
+/// Whether one of several entries may be to blame, and not what all have in common: connection and
+/// resources of the server, an operator, a lock, the end of the extension.
+fn can_be_of_an_entry(failure: &Failure) -> bool {
+    // Classes 08, 25, 40, 53, 57 and 58: the first two characters of a SQLSTATE, six bits each, the first
+    // one lowest.
+    const OF_ALL: [i32; 6] = [0o1000, 0o0502, 0o0004, 0o0305, 0o0705, 0o1005];
+    !OF_ALL.contains(&(failure.code as i32 & 0o7777))
+        && failure.code != PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE
+        && failure.message != Failure::extension_gone().message
 }

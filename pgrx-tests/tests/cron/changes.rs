@@ -69,6 +69,56 @@ fn row_that_is_not_valid_stops_no_other() {
 }
 
 #[test]
+fn entry_whose_message_id_is_taken_is_tried_again() {
+    let mut site = Site::new();
+    site.queue("one", "");
+    site.queue("two", "");
+    site.run(
+        "begin;
+         select hooks.schedule('one', 'one', '@yearly'), hooks.schedule('two', 'two', '@yearly');
+         update hooks.cron set next_run_at = now();
+         insert into hooks.message (id, queue_id, body, due_at)
+         select id, hooks.queue_id('one'), 'explicit', now() + interval '1 day' from generate_series(1, 4) as id;
+         commit",
+    );
+    site.wait_for_ticks("one", 1);
+    site.wait_for_ticks("two", 1);
+}
+
+#[test]
+fn filter_that_cannot_be_evaluated_stops_no_schedule() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    replicate(
+        &mut site,
+        "insert into hooks.subscription (pattern, queue_id, filter, match_key)
+         select '**', id, '$.n > $limit', '*' from hooks.queue",
+    );
+    site.run(
+        "select hooks.subscribe('**', 'q');
+         select hooks.schedule('e', event => 'tick', schedule => 'every 1 second')",
+    );
+    assert_every_second(&site.wait_for_ticks("q", 2));
+}
+
+/// Of a class that says nothing of data, and is not that of the filter itself.
+#[test]
+fn entry_with_an_error_of_any_class_rests_alone() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    site.run(
+        "create or replace function hooks.matching_subscriptions(event_type text, payload jsonb, metadata jsonb,
+           out id bigint, out queue_id bigint, out headers jsonb, out envelope text, out transform text)
+         returns setof record language plpgsql stable as $$ begin raise undefined_object; end $$;
+         begin;
+         select hooks.schedule('e', event => 'tick', schedule => 'every 1 second');
+         select hooks.schedule('q', 'q', schedule => 'every 1 second');
+         commit",
+    );
+    assert_every_second(&site.wait_for_ticks("q", 3));
+}
+
+#[test]
 fn entry_of_a_prepared_transaction_runs_once_it_is_committed() {
     let cluster = Cluster::builder().setting("hooks.rescan_interval", "1h").start();
     let mut site = Site::on(&cluster);

@@ -249,6 +249,63 @@ fn bad_values_are_refused() {
 }
 
 #[test]
+fn headers_leave_room_for_those_of_the_tick() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    let schedule = |count: i32| {
+        format!(
+            "select hooks.schedule('a', 'q', '@daily', headers => (select jsonb_object_agg('x-' || n, '') from generate_series(1, {count}) as n))"
+        )
+    };
+    site.assert_refused(
+        &schedule(62),
+        INVALID,
+        "a schedule has at most 61 headers",
+        "The worker adds hooks-cron-name, hooks-cron-tick and hooks-cron-late; a message has at most 64.",
+    );
+    site.run(&schedule(61));
+}
+
+#[test]
+fn change_of_schedule_or_time_zone_is_checked_whatever_is_planned() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    site.run(
+        "select hooks.schedule('a', 'q', '@daily'), hooks.schedule('b', 'q', '@daily', active => false)",
+    );
+    for (set, name) in [
+        (
+            "timezone = 'Mars/Olympus', next_run_at = now() + interval '1 day'",
+            "a",
+        ),
+        ("timezone = 'Mars/Olympus'", "b"),
+    ] {
+        site.assert_refused(
+            &format!("update hooks.cron set {set} where name = '{name}'"),
+            INVALID,
+            "time zone \"Mars/Olympus\" is not known",
+            "Give an IANA name such as Europe/Berlin; pg_timezone_names lists them.",
+        );
+    }
+}
+
+#[test]
+fn cancelled_messages_of_events_stay_with_their_event() {
+    let mut site = Site::new();
+    site.queue("q", ", active => false");
+    site.run(
+        "select hooks.subscribe('**', 'q');
+         select hooks.schedule('a', event => 'tick', schedule => '@yearly');
+         update hooks.cron set next_run_at = now()",
+    );
+    site.wait_until("select exists (select from hooks.message)");
+    site.run("select hooks.unschedule('a', cancel_waiting => true)");
+    let states = site
+        .column::<String>("select s.state from hooks.event as e cross join hooks.event_status(e.id) as s");
+    assert_eq!(states, ["cancelled"]);
+}
+
+#[test]
 fn triggers_of_the_table_serve_no_other() {
     let mut site = Site::new();
     for function in ["check_cron", "note_cron_dropped"] {

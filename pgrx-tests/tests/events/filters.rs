@@ -43,6 +43,46 @@ fn filter_passes_what_its_path_finds() {
 }
 
 #[test]
+fn variable_that_is_not_known_is_refused() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    for filter in [
+        "$.n > $limit",
+        "$.items[*] ? (@.price > $limit)",
+        "1 == 2 && $limit == 1",
+        r#"$."a\\" == "\"" && $limit == 1"#,
+    ] {
+        let refused = site.refusal(&format!("select hooks.subscribe('a', 'q', $f${filter}$f$)"));
+        assert_eq!(
+            (refused.code.as_str(), refused.message.as_str()),
+            ("22023", "filter uses the variable $\"limit\", which is not known"),
+            "{filter}"
+        );
+    }
+    for filter in [
+        "$.a == \"$limit\" && $metadata.x == $type",
+        r#"$."$" == "\"" || $."b" == "$""#,
+    ] {
+        site.run(&format!("select hooks.subscribe('a', 'q', $f${filter}$f$)"));
+    }
+}
+
+/// As a restore or replication may bring them.
+#[test]
+fn filter_that_was_stored_with_an_unknown_variable_passes_nothing() {
+    let mut site = Site::new();
+    let queue = site.queue("q", "");
+    site.run(&format!(
+        "begin; set local session_replication_role = replica;
+         insert into hooks.subscription (pattern, queue_id, filter, match_key) values ('a', {queue}, '$.n > $limit', 'a');
+         commit;
+         select hooks.subscribe('a', 'q')"
+    ));
+    let made: i32 = site.value(r#"select messages from hooks.publish('a', '{"n": 1}')"#);
+    assert_eq!(made, 1);
+}
+
+#[test]
 fn bad_filter_is_refused() {
     let mut site = Site::new();
     let queue = site.queue("q", "");

@@ -122,9 +122,109 @@ fn function_of_a_stranger_is_not_run() {
     let sender_name: String = value(&mut sender, "select current_user::text");
     site.run(&format!("grant {owner} to {sender_name}"));
     let refused = refusal(&mut sender, "select hooks.publish('a', '1')");
-    assert_eq!(refused.message, "trapped", "a member trusts");
-    let refused = site.refusal("select hooks.publish('a', '1')");
-    assert!(denied(&refused), "a superuser is no member: {refused:?}");
+    assert!(denied(&refused), "others can be members too: {refused:?}");
+    site.run(&format!(
+        "revoke {owner} from {sender_name}; grant {sender_name} to {owner}"
+    ));
+    let refused = refusal(&mut sender, "select hooks.publish('a', '1')");
+    assert_eq!(
+        refused.message, "trapped",
+        "its owner may act as the sender anyway"
+    );
+}
+
+/// All members of a role can give functions to it.
+#[test]
+fn function_given_to_a_shared_role_is_not_run() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    let mut mallory = site.connect_as_member("hooks_admin");
+    let mut alice = site.connect_as_member("hooks_sender");
+    let alice_name: String = value(&mut alice, "select current_user::text");
+    let mallory_name: String = value(&mut mallory, "select current_user::text");
+    let shared = format!("shared_{}", site.database);
+    site.run(&format!(
+        "create role {shared}; grant {shared} to {alice_name}, {mallory_name};
+         create schema own authorization {shared}; grant usage on schema own to public;
+         alter database \"{}\" owner to {shared}",
+        site.database
+    ));
+    run(
+        &mut mallory,
+        &format!(
+            "create function own.trap(p jsonb, c jsonb) returns jsonb language plpgsql as $$
+             begin raise exception 'trapped'; end $$;
+             alter function own.trap owner to {shared};
+             select hooks.subscribe('a', 'q', transform => 'own.trap')"
+        ),
+    );
+    let refused = refusal(&mut alice, "select hooks.publish('a', '1')");
+    assert!(denied(&refused), "{refused:?}");
+}
+
+/// The first transform puts a function of a stranger where the second one was.
+#[test]
+fn owner_is_asked_for_when_the_function_runs() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    let mut sender = site.connect_as_member("hooks_sender");
+    let name: String = value(&mut sender, "select current_user::text");
+    site.run(&format!(
+        "create role stranger_{name};
+         create function public.second(jsonb, jsonb) returns jsonb language sql as 'select $1';
+         create function public.first(jsonb, jsonb) returns jsonb language plpgsql security definer as $$
+         begin
+           alter function public.second owner to stranger_{name};
+           return $1;
+         end $$;
+         select hooks.subscribe('a', 'q', transform => 'public.first');
+         select hooks.subscribe('a', 'q', transform => 'public.second');
+         grant create on schema public to stranger_{name}"
+    ));
+    let refused = refusal(&mut sender, "select hooks.publish('a', '1')");
+    assert!(denied(&refused), "{refused:?}");
+    assert!(refused.message.contains("public.second"), "{refused:?}");
+}
+
+#[test]
+fn role_of_any_name_publishes_to_a_transform() {
+    let mut site = Site::new();
+    site.queue("q", ", active => false");
+    site.run(&format!(
+        "create function public.same(jsonb, jsonb) returns jsonb language sql as 'select $1';
+         select hooks.subscribe('a', 'q', transform => 'public.same');
+         create role \"Mixed. {0}\" in role hooks_sender;
+         alter function public.same owner to \"Mixed. {0}\";
+         set role \"Mixed. {0}\"; select hooks.publish('a', '1'); reset role",
+        site.database
+    ));
+    assert_eq!(site.value::<String>("select body from hooks.message"), "1");
+}
+
+#[test]
+fn strict_transform_and_sql_function_see_what_the_publisher_did() {
+    let mut site = Site::new();
+    site.queue("q", ", active => false");
+    site.run(
+        "create table public.seen (n int);
+         create function public.f(jsonb, jsonb) returns jsonb language sql stable strict as
+           'select to_jsonb(count(*)) from public.seen';
+         select hooks.subscribe('a', 'q', transform => 'public.f');
+         begin; insert into public.seen values (1); select hooks.publish('a', '1'); commit",
+    );
+    assert_eq!(site.value::<String>("select body from hooks.message"), "1");
+}
+
+/// So a restore does not fail for what nothing needs.
+#[test]
+fn missing_function_of_an_inactive_subscription_is_a_warning() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    site.run("select hooks.subscribe('a', 'q', transform => 'public.later', active => false)");
+    let activate = "select hooks.alter_subscription(id, active => true) from hooks.subscription";
+    assert_eq!(site.refusal(activate).code, "22023");
+    site.run("create function public.later(jsonb, jsonb) returns jsonb language sql as 'select $1'");
+    site.run(activate);
 }
 
 #[test]

@@ -215,7 +215,17 @@ fn transform_of_a_stranger_is_not_run() {
         );
     }
     site.run(&format!("grant {owner} to {name}"));
-    assert_eq!(refusal(&mut client, insert).message, "trapped", "a member trusts");
+    assert_eq!(
+        refusal(&mut client, insert).code,
+        "42501",
+        "others can be members too"
+    );
+    site.run(&format!("revoke {owner} from {name}; grant {name} to {owner}"));
+    assert_eq!(
+        refusal(&mut client, insert).message,
+        "trapped",
+        "its owner may act as the writer anyway"
+    );
 }
 
 #[test]

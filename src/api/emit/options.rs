@@ -1,6 +1,7 @@
 //! The arguments of a trigger, for `hooks.watches`.
 
 use pgrx::prelude::*;
+use serde_json::Value;
 
 use crate::api::queue;
 use crate::api::row::shown;
@@ -37,7 +38,15 @@ fn describe(emission: &Emission, json: &mut Object) {
         json.list("ordering_key", &emission.ordering_key);
     }
     if let Some(headers) = &emission.headers {
-        json.text("headers", headers);
+        json.list("headers", &header_names(headers));
+    }
+}
+
+/// Names only, as values may be secrets.
+fn header_names(headers: &[u8]) -> Vec<Name> {
+    match serde_json::from_str(&String::from_utf8_lossy(headers)) {
+        Ok(Value::Object(headers)) => headers.keys().map(|name| name.as_bytes().to_vec()).collect(),
+        _ => Vec::new(),
     }
 }
 

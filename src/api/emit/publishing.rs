@@ -4,7 +4,7 @@
 //! All else is done as the owner, since a writer needs no rights in the schema `hooks`.
 
 use std::cell::OnceCell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::prelude::*;
 use pgrx::{Spi, pg_sys};
@@ -15,6 +15,7 @@ use super::plan::Plan;
 use crate::api::message::{self, Prepared};
 use crate::api::owner::Called;
 use crate::api::row::{shown, text_argument};
+use crate::api::transform;
 use crate::domain::emission::{self, Name, write_json_string};
 use crate::domain::pattern;
 use crate::error::Error;
@@ -39,9 +40,9 @@ const STORE: &str = "with published as materialized (
 const HAS_TRANSFORMS: &str = "select hooks.has_transforms($1)";
 
 /// Names and context as bytes, in the encoding of the database.
-const TRANSFORMS: &str = "select t.subscription_id, convert_to(t.call, 'SQL_ASCII'),
+const TRANSFORMS: &str = "select t.subscription_id, convert_to(t.call, 'SQL_ASCII'), t.function_id,
                                  convert_to(t.context::text, 'SQL_ASCII')
-                          from hooks.emitted_transforms($1, $2, $3, $4) as t";
+                          from hooks.emitted_transforms($1, $2, $3) as t";
 
 thread_local! {
     static PREPARED: Prepared = const { OnceCell::new() };
@@ -62,6 +63,7 @@ pub struct Publishing<'a> {
 struct Transform {
     subscription: i64,
     call: Vec<u8>,
+    function: Option<pg_sys::Oid>,
     context: Vec<u8>,
 }
 
@@ -102,7 +104,7 @@ impl<'a> Publishing<'a> {
     pub fn publish_one(&self, body: &[u8], ordering_key: Option<&[u8]>) -> Result<(), Error> {
         let mut transformed = vec![b'{'];
         for transform in self.transforms_of(body)? {
-            let Some(made) = transform.run(body)? else {
+            let Some(made) = Spi::connect_mut(|_| transform.run(body))? else {
                 continue;
             };
             if transformed.len() > 1 {
@@ -118,14 +120,10 @@ impl<'a> Publishing<'a> {
         self.store(&deposit, &transformed)
     }
 
-    /// The transforms of an event, whose owners the current user trusts.
     fn transforms_of(&self, body: &[u8]) -> Result<Vec<Transform>, Error> {
-        // SAFETY: asks who the current user is.
-        let caller = unsafe { pg_sys::GetUserId() };
         let arguments = [
             text_argument(&self.event_type),
             text_argument(body),
-            caller.into(),
             text_argument(self.trigger.as_bytes()),
         ];
         let found: spi::Result<Vec<Transform>> = self.called.as_owner(|| {
@@ -135,7 +133,8 @@ impl<'a> Publishing<'a> {
                     Ok(Transform {
                         subscription: row.get(1)?.ok_or(spi::Error::InvalidPosition)?,
                         call: row.get(2)?.ok_or(spi::Error::InvalidPosition)?,
-                        context: row.get(3)?.ok_or(spi::Error::InvalidPosition)?,
+                        function: row.get(3)?,
+                        context: row.get(4)?.ok_or(spi::Error::InvalidPosition)?,
                     })
                 })
                 .collect()
@@ -160,23 +159,41 @@ impl<'a> Publishing<'a> {
 
 impl Transform {
     /// Runs it as the current user. `None` if it wants no message.
+    ///
+    /// The statement that fired the trigger is visible to it, and its memory goes with the connection.
     fn run(&self, payload: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let mut query = b"select pg_catalog.convert_to((".to_vec();
-        query.extend_from_slice(&self.call);
-        query.extend_from_slice(
-            b"($1::pg_catalog.jsonb, $2::pg_catalog.jsonb))::pg_catalog.text, 'SQL_ASCII')",
-        );
-        let query = CString::new(query).map_err(|_| not_published())?;
-        let arguments = [text_argument(payload), text_argument(&self.context)];
-        let made = Spi::connect_mut(|client| {
-            let rows = client.update(query.as_c_str(), Some(1), &arguments)?;
-            if rows.is_empty() {
-                Ok(None)
-            } else {
-                rows.first().get_one::<Vec<u8>>()
-            }
-        });
-        made.map_err(|_| not_published())
+        let arguments = [jsonb(payload)?, jsonb(&self.context)?];
+        // SAFETY: within the transaction of a trigger; the abort of it pops the snapshot after an error.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            let made = transform::run(&self.call, self.function, arguments.map(Some));
+            pg_sys::PopActiveSnapshot();
+            Ok(made?.map(|made| json(made)))
+        }
+    }
+}
+
+/// A value of type jsonb.
+fn jsonb(text: &[u8]) -> Result<pg_sys::Datum, Error> {
+    let text = CString::new(text).map_err(|_| not_published())?;
+    // SAFETY: reads a C string, of which the value is a copy.
+    let value =
+        unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())]) };
+    value.ok_or_else(not_published)
+}
+
+/// The text of a value.
+///
+/// # Safety
+/// The value is of type jsonb.
+unsafe fn json(value: pg_sys::Datum) -> Vec<u8> {
+    // SAFETY: as said; the text is a C string.
+    unsafe {
+        match pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(value)]) {
+            Some(text) => CStr::from_ptr(text.cast_mut_ptr()).to_bytes().to_vec(),
+            None => b"null".to_vec(),
+        }
     }
 }
 

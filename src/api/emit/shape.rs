@@ -20,14 +20,17 @@ pub struct Column {
     by_value: bool,
 }
 
-/// The columns of a table that are not dropped.
+/// What pg_attribute.attgenerated says of a column that is computed when it is read, from PostgreSQL 18 on.
+const VIRTUAL: u8 = b'v';
+
+/// The columns of a table that are not dropped and have values in its rows.
 pub fn columns_of(relation: pg_sys::Relation) -> Vec<Column> {
     // SAFETY: callers have the relation open.
     let relation = unsafe { PgRelation::from_pg(relation) };
     let descriptor = relation.tuple_desc();
     let columns = descriptor.iter().enumerate();
     columns
-        .filter(|(_, attribute)| !attribute.attisdropped)
+        .filter(|(_, attribute)| !attribute.attisdropped && attribute.attgenerated as u8 != VIRTUAL)
         .map(|(place, attribute)| Column {
             place,
             name: attribute.name().as_bytes().to_vec(),

@@ -82,6 +82,14 @@ fn binary_cloudevents_are_the_payload_with_headers() {
     assert_eq!(headers.get("hooks-meta-note"), None);
 }
 
+/// A value of metadata may be as long as one of a header before it is encoded.
+#[test]
+fn encoded_values_may_be_longer_than_given_ones() {
+    let spaces = " ".repeat(8192);
+    let (headers, _) = wrapped(Envelope::CloudEventsBinary, json!({"note": spaces}));
+    assert_eq!(headers.get("ce-note"), Some("%20".repeat(8192).as_str()));
+}
+
 #[test]
 fn headers_of_an_envelope_win() {
     let message = Headers::from_json(&json!({"Content-Type": "text/plain"})).unwrap();

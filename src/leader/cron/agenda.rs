@@ -1,6 +1,7 @@
 //! The entries of `hooks.cron` in memory, in the order of their next runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use pgrx::pg_sys;
 
@@ -9,11 +10,14 @@ use crate::domain::time::Timestamp;
 use crate::session::{ServerZone, UnknownZone};
 use crate::store::{CronRow, Run};
 
+/// Longest rest of an entry that cannot run, in seconds.
+const LONGEST_REST: u64 = 60;
+
 /// What the leader knows of the entries.
 #[derive(Default)]
 pub struct Agenda {
     entries: BTreeMap<i64, Known>,
-    /// The entries that wait for a run.
+    /// The entries that wait for a run, by when to look at them.
     order: BTreeSet<(Timestamp, i64)>,
 }
 
@@ -26,6 +30,10 @@ struct Known {
 
 struct Entry {
     planned: Timestamp,
+    /// As planned, or later while it rests.
+    looked_at: Timestamp,
+    /// How often in a row it could not run.
+    failures: u32,
     schedule: Schedule,
     zone: ServerZone,
     missed: MissedPolicy,
@@ -59,7 +67,7 @@ impl Agenda {
             Err(problem) => (None, Err(problem)),
         };
         if let Some(entry) = &entry {
-            self.order.insert((entry.planned, id));
+            self.order.insert((entry.looked_at, id));
         }
         self.entries.insert(id, Known { version, entry });
         result
@@ -67,17 +75,22 @@ impl Agenda {
 
     /// Forgets a row that is gone, or is to be read again.
     pub fn remove(&mut self, id: i64) {
-        self.rest(id);
-        self.entries.remove(&id);
+        let known = self.entries.remove(&id);
+        if let Some(entry) = known.and_then(|known| known.entry) {
+            self.order.remove(&(entry.looked_at, id));
+        }
     }
 
-    /// Has an entry do nothing until its row changes.
-    pub fn rest(&mut self, id: i64) {
-        if let Some(known) = self.entries.get_mut(&id)
-            && let Some(entry) = known.entry.take()
-        {
-            self.order.remove(&(entry.planned, id));
-        }
+    /// Has an entry that could not run at `now` do nothing for a while, or until its row changes: for a
+    /// second, and twice as long after each further failure, up to a minute. Returns how long.
+    pub fn rest(&mut self, id: i64, now: Timestamp) -> Option<Duration> {
+        let entry = self.entries.get_mut(&id)?.entry.as_mut()?;
+        let pause = Duration::from_secs((1 << entry.failures.min(6)).min(LONGEST_REST));
+        self.order.remove(&(entry.looked_at, id));
+        entry.failures += 1;
+        entry.looked_at = now.after(pause);
+        self.order.insert((entry.looked_at, id));
+        Some(pause)
     }
 
     /// An entry ran; its row has a new version.
@@ -87,10 +100,10 @@ impl Agenda {
         };
         known.version = version;
         let Some(entry) = &mut known.entry else { return };
-        self.order.remove(&(entry.planned, id));
+        self.order.remove(&(entry.looked_at, id));
         match next {
             Some(next) => {
-                entry.planned = next;
+                (entry.planned, entry.looked_at, entry.failures) = (next, next, 0);
                 self.order.insert((next, id));
             }
             None => known.entry = None,
@@ -128,6 +141,7 @@ impl Agenda {
                 missed,
                 missed_limit,
                 publishes,
+                ..
             } = entry;
             let Due {
                 ticks: of_entry,
@@ -152,6 +166,8 @@ impl Agenda {
 fn read(row: CronRow, planned: Timestamp) -> Result<Entry, String> {
     Ok(Entry {
         planned,
+        looked_at: planned,
+        failures: 0,
         schedule: row
             .schedule
             .parse()
