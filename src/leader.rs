@@ -41,6 +41,8 @@ const LAST_ATTEMPTS: Duration = Duration::from_secs(1);
 /// How long a result may wait for others to be recorded with it, while more are on the way. A
 /// transaction costs as much as recording thirty results.
 const LINGER: Duration = Duration::from_millis(1);
+/// How often to look again at rows that somebody else has locked.
+const LOCK_POLL: Duration = Duration::from_millis(500);
 /// A sleep so long is worth handing the statistics over first.
 const LONG_SLEEP: Duration = Duration::from_secs(1);
 

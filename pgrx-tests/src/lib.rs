@@ -34,6 +34,7 @@ pub mod receiver;
 mod scratch;
 pub mod setup;
 pub mod site;
+pub mod vitals;
 pub mod wait;
 
 pub use cluster::Cluster;

@@ -196,8 +196,7 @@ impl Scheduler {
             lane.in_turn = false;
             let trusted = lane.trust.limit(free, self.slots, now);
             let Some(fair) = fair_share(lane.in_flight as usize, trusted, free, self.slots) else {
-                lane.squeezed = true;
-                self.squeezed.push(id);
+                self.squeeze(id);
                 continue;
             };
             let fair = u32::try_from(fair).unwrap_or(u32::MAX);

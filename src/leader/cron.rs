@@ -6,12 +6,10 @@
 
 mod agenda;
 
-use std::time::Duration;
-
 use pgrx::prelude::*;
 
 use self::agenda::Agenda;
-use super::Leader;
+use super::{LOCK_POLL, Leader};
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, CronRow, Ran, Run};
@@ -21,8 +19,6 @@ use crate::worker;
 const SLICE: usize = 500;
 /// Ticks of one transaction, unless one entry alone has more.
 const MAX_TICKS: usize = 1000;
-/// How often to look again at rows that somebody has locked.
-const LOCK_POLL: Duration = Duration::from_millis(500);
 
 /// What the leader knows of schedules. All of it can be lost: the table says what is to be done.
 pub struct Cron {
@@ -62,6 +58,8 @@ impl Cron {
     /// Asks for a look at all rows that begins now or later.
     pub fn ask_survey(&mut self) {
         match self.surveyed {
+            // It has not looked at anything yet, and so will see everything.
+            Some(i64::MIN) => {}
             Some(_) => self.again = true,
             None => self.surveyed = Some(i64::MIN),
         }

@@ -1,18 +1,13 @@
 //! Results back: judging what the I/O threads finished, and recording it.
 
-use std::time::Duration;
-
 use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 
-use super::{LINGER, Leader};
+use super::{LINGER, LOCK_POLL, Leader};
 use crate::domain::scheduler::{MessageId, Verdict};
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, Record, Recorded};
-
-/// How often to look again at rows that somebody else has locked.
-const LOCK_POLL: Duration = Duration::from_millis(500);
 
 impl Leader {
     /// Takes what the I/O threads finished and has the scheduler judge it.

@@ -42,6 +42,8 @@ impl Survey {
     /// Asks for a survey that begins now or later.
     pub fn ask(&mut self) {
         match self.after {
+            // It has not looked at anything yet, and so will see everything.
+            Some(QueueId::MIN) => {}
             Some(_) => self.again = true,
             None => self.after = Some(QueueId::MIN),
         }

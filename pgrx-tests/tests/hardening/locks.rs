@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use pg_hooks_tests::vitals::cpu_ticks;
 use pg_hooks_tests::{Behaviour, Cluster};
 
 use crate::site::{Site, run, send};
@@ -113,13 +114,8 @@ fn dying_message_does_not_hold_back_the_results_of_others_while_the_queues_are_l
     assert_eq!(site.dead_letters(1), ["timeout"]);
 }
 
-/// Clock ticks, of 10 ms, that the leader has spent on a CPU.
 fn leader_ticks(site: &mut Site) -> u64 {
-    let pid: i32 = site.value("select pid from hooks.worker where leader");
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let after_name = stat.rsplit(") ").next().unwrap();
-    let fields: Vec<&str> = after_name.split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    cpu_ticks(site.value("select pid from hooks.worker where leader"))
 }
 
 fn locked_message_that_expires(policy: &str, end: &str) {

@@ -25,15 +25,6 @@ pub fn logged(cluster: &Cluster, words: &str) -> usize {
     cluster.log().lines().filter(|line| line.contains(words)).count()
 }
 
-/// Clock ticks, of 10 ms, that a process has spent on a CPU.
-pub fn cpu_ticks(pid: i32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // proc(5): fields 14 and 15, counted from the name, which is in brackets and the second.
-    let after_name = stat.rsplit(") ").next().unwrap();
-    let fields: Vec<&str> = after_name.split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
 /// Memory of a process that is not shared with other processes, in kB.
 pub fn private_memory_kb(pid: i32) -> u64 {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();

@@ -189,8 +189,8 @@ impl Scheduler {
         Taken::Up(admission)
     }
 
-    /// A queue waits for others to give bytes back.
-    fn squeeze(&mut self, queue_id: QueueId) {
+    /// A queue waits for others to give slots or bytes back.
+    pub(super) fn squeeze(&mut self, queue_id: QueueId) {
         if let Some(lane) = self.lanes.get_mut(&queue_id)
             && !lane.squeezed
         {

@@ -292,7 +292,7 @@ fn run(seed: u64, steps: u32) {
 
 #[test]
 fn invariants_hold_in_random_histories() {
-    let seeds: u64 = std::env::var("PG_HOOKS_SEEDS").map_or(2_000, |seeds| seeds.parse().expect("a number"));
+    let seeds: u64 = option_env!("PG_HOOKS_SEEDS").map_or(2_000, |seeds| seeds.parse().expect("a number"));
     for seed in 0..seeds {
         let result = std::panic::catch_unwind(|| run(seed, 300));
         assert!(result.is_ok(), "seed {seed} breaks an invariant");
