@@ -9,6 +9,7 @@ mod zone;
 use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pgrx::spi::SpiClient;
@@ -47,6 +48,9 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"enable_mergejoin", c"off"),
     (c"max_parallel_workers_per_gather", c"0"),
 ];
+
+/// Whether this process was last reported as idle.
+static IDLE: AtomicBool = AtomicBool::new(false);
 
 /// What statements run through within a transaction.
 pub type Client<'conn> = SpiClient<'conn>;
@@ -108,6 +112,7 @@ pub fn transaction<T>(
     activity: &CStr,
     work: impl FnOnce(&mut SpiClient<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    IDLE.store(false, Ordering::Relaxed);
     report_activity(pg_sys::BackendState::STATE_RUNNING, Some(activity));
     let result = PgTryBuilder::new(AssertUnwindSafe(|| {
         // SAFETY: a background worker between transactions; the snapshot is popped before the commit.
@@ -137,9 +142,12 @@ pub fn transaction<T>(
     result
 }
 
-/// Shows in pg_stat_activity that the worker waits for something to do.
+/// Shows in pg_stat_activity that the worker waits for something to do, and since when: not since it woke
+/// last without finding anything.
 pub fn report_idle() {
-    report_activity(pg_sys::BackendState::STATE_IDLE, None);
+    if !IDLE.swap(true, Ordering::Relaxed) {
+        report_activity(pg_sys::BackendState::STATE_IDLE, None);
+    }
 }
 
 /// Hands all pending statistics over, before a long wait.
