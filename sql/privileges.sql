@@ -98,6 +98,13 @@ grant execute on function
   hooks.store_event
   to hooks_admin, hooks_sender;
 
+-- Secrets: set by admins, read by nobody.
+grant select on hooks.secrets to hooks_admin;
+grant execute on function
+  hooks.set_secret(text, text, text, interval),
+  hooks.remove_secret(text, text)
+  to hooks_admin;
+
 -- Schedules.
 grant execute on function
   hooks.schedule(text, text, text, text, text, jsonb, text, text, text, integer, text, boolean, text),

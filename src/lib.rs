@@ -15,6 +15,7 @@ mod launcher;
 mod leader;
 mod session;
 mod store;
+mod vault;
 mod wait;
 mod wake;
 mod worker;
@@ -22,15 +23,21 @@ mod worker;
 pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/secrets.sql", name = "secrets", requires = ["schema"]);
 extension_sql_file!(
     "../sql/functions/checks.sql",
     name = "checks",
-    requires = ["schema"]
+    requires = ["secrets"]
 );
 extension_sql_file!(
     "../sql/functions/queues.sql",
     name = "queues",
     requires = ["checks"]
+);
+extension_sql_file!(
+    "../sql/functions/secrets.sql",
+    name = "secret_functions",
+    requires = ["queues"]
 );
 extension_sql_file!(
     "../sql/functions/idempotency.sql",
@@ -76,7 +83,7 @@ extension_sql_file!("../sql/views.sql", name = "views", requires = ["worker", "c
 extension_sql_file!(
     "../sql/privileges.sql",
     name = "privileges",
-    requires = ["views"],
+    requires = ["views", "secret_functions"],
     finalize
 );
 

@@ -9,4 +9,5 @@ mod operate;
 mod owner;
 mod queue;
 mod row;
+mod secret;
 mod transform;

@@ -20,6 +20,7 @@ pub mod request;
 pub mod retry;
 pub mod retry_after;
 pub mod scheduler;
+pub mod secret;
 pub mod throttle;
 pub mod time;
 pub mod trust;

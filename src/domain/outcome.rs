@@ -21,6 +21,8 @@ pub enum Outcome {
     ConnectionLost { detail: String },
     /// The request could not be built from the stored row; nothing was sent.
     Unbuildable { detail: String },
+    /// A secret that the request needs is missing or cannot be used; nothing was sent.
+    NoSecret { detail: String },
     /// A fault of our own while attempting; the receiver may have seen the message.
     Fault { detail: String },
 }
@@ -54,6 +56,7 @@ impl Outcome {
             Outcome::TimedOut { .. } => "timeout",
             Outcome::ConnectionLost { .. } => "connection_lost",
             Outcome::Unbuildable { .. } => "unbuildable",
+            Outcome::NoSecret { .. } => "secret",
             Outcome::Fault { .. } => "fault",
         })
     }
@@ -77,6 +80,7 @@ impl Outcome {
             Outcome::Unreachable { detail, .. }
             | Outcome::ConnectionLost { detail }
             | Outcome::Unbuildable { detail }
+            | Outcome::NoSecret { detail }
             | Outcome::Fault { detail } => detail.clone(),
         })
     }

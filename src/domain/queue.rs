@@ -7,6 +7,7 @@ use super::endpoint::Endpoint;
 use super::headers::Headers;
 use super::rate::RateLimit;
 use super::retry::RetryPolicy;
+use super::secret::Secrets;
 
 /// `hooks.queue.id`.
 pub type QueueId = i64;
@@ -34,6 +35,8 @@ pub struct Queue {
     pub dead_letters_block: bool,
     /// Whether a message that expires becomes a dead letter.
     pub bury_expired: bool,
+    /// What only this process and the receiver know.
+    pub secrets: Secrets,
     /// Paused or inactive queues keep their messages and send nothing.
     pub active: bool,
 }

@@ -96,6 +96,7 @@ pub fn resolve(policy: &RetryPolicy, attempt: u32, outcome: &Outcome, jitter: f6
         Outcome::Unreachable { .. }
         | Outcome::TimedOut { .. }
         | Outcome::ConnectionLost { .. }
+        | Outcome::NoSecret { .. }
         | Outcome::Fault { .. } => None,
     };
     if attempt >= policy.max_attempts {

@@ -8,6 +8,7 @@ mod message;
 mod queue;
 mod queue_state;
 mod record;
+mod secret;
 mod survey;
 
 pub use cron::{CronRow, Ran, Run, load_cron, run_cron, survey_cron};

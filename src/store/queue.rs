@@ -5,6 +5,7 @@ use std::time::Duration;
 use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 
+use super::secret::load_secrets;
 use super::{column, optional, statement};
 use crate::domain::breaker::BreakerPolicy;
 use crate::domain::endpoint::Endpoint;
@@ -12,7 +13,9 @@ use crate::domain::headers::Headers;
 use crate::domain::queue::{AcceptedStatuses, Method, Queue, QueueId};
 use crate::domain::rate::RateLimit;
 use crate::domain::retry::{Backoff, RetryPolicy, STANDARD_SCHEDULE};
+use crate::domain::secret::Secrets;
 use crate::session::Failure;
+use crate::vault::Vault;
 
 /// A queue as stored.
 pub struct QueueRow {
@@ -48,19 +51,21 @@ statement!(
 
 /// The queues of these ids that exist.
 pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<QueueRow>, Failure> {
+    let mut secrets = load_secrets(client, &Vault::new(), ids)?;
     let rows = LOAD.with(|statement| statement.read(client, &[ids.to_vec().into()]))?;
     rows.into_iter()
         .map(|row| {
+            let id = column(&row, 1)?;
             Ok(QueueRow {
-                id: column(&row, 1)?,
+                id,
                 version: column(&row, 23)?,
-                policy: read(&row)?,
+                policy: read(&row, secrets.remove(&id).unwrap_or_default())?,
             })
         })
         .collect()
 }
 
-fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
+fn read(row: &SpiHeapTupleData<'_>, secrets: Secrets) -> Result<Result<Queue, String>, Failure> {
     let url: Vec<u8> = column(row, 2)?;
     let method: String = column(row, 3)?;
     let headers: Vec<u8> = column(row, 4)?;
@@ -101,6 +106,7 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Queue, String>, Failure> {
         active: column(row, 12)?,
         dead_letters_block: column(row, 21)?,
         bury_expired: column(row, 22)?,
+        secrets,
         rate_limit: rate_limit(row)?,
         breaker: breaker(row)?,
     }))

@@ -52,6 +52,7 @@ fn queue(url: &str) -> Queue {
         breaker: None,
         dead_letters_block: false,
         bury_expired: false,
+        secrets: Default::default(),
         active: true,
     }
 }

@@ -24,6 +24,7 @@ fn queue(headers: Value) -> Queue {
         breaker: None,
         dead_letters_block: false,
         bury_expired: false,
+        secrets: Default::default(),
         active: true,
     }
 }

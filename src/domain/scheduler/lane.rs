@@ -261,7 +261,7 @@ impl Lane {
             } => {
                 self.held_until = self.held_until.max(now.after(*delay));
             }
-            Outcome::Unbuildable { .. } | Outcome::Fault { .. } => return None,
+            Outcome::Unbuildable { .. } | Outcome::NoSecret { .. } | Outcome::Fault { .. } => return None,
             _ => {}
         }
         let policy = self.queue.breaker.as_ref()?;

@@ -34,6 +34,7 @@ fn queue(id: QueueId, max_in_flight: u32, max_attempts: u32) -> Arc<Queue> {
         breaker: None,
         dead_letters_block: false,
         bury_expired: false,
+        secrets: Default::default(),
         active: true,
     })
 }

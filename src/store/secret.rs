@@ -1,0 +1,51 @@
+//! Secrets of queues.
+
+use std::collections::HashMap;
+
+use pgrx::spi::SpiClient;
+
+use super::{column, optional, statement};
+use crate::domain::queue::QueueId;
+use crate::domain::secret::{Held, Purpose, Secrets};
+use crate::domain::time::Timestamp;
+use crate::session::Failure;
+use crate::vault::{Stored, Vault};
+
+statement!(
+    LOAD,
+    "select s.queue_id, s.purpose, s.content, (extract(epoch from s.expires_at) * 1000000)::bigint
+     from hooks.secret as s
+     where s.queue_id = any ($1) and (s.expires_at is null or s.expires_at > pg_catalog.now())
+     order by s.queue_id, s.purpose, s.id desc"
+);
+
+/// The secrets of these queues, opened; queues without any are left out.
+pub fn load_secrets(
+    client: &mut SpiClient<'_>,
+    vault: &Vault,
+    ids: &[QueueId],
+) -> Result<HashMap<QueueId, Secrets>, Failure> {
+    let rows = LOAD.with(|statement| statement.read(client, &[ids.to_vec().into()]))?;
+    let mut held: HashMap<QueueId, Vec<Held>> = HashMap::new();
+    for row in rows {
+        let queue_id: QueueId = column(&row, 1)?;
+        let purpose: String = column(&row, 2)?;
+        let Some(purpose) = Purpose::parse(&purpose) else {
+            continue;
+        };
+        let stored = Stored {
+            purpose,
+            content: column(&row, 3)?,
+        };
+        let expires_at: Option<i64> = optional(&row, 4)?;
+        held.entry(queue_id).or_default().push(Held {
+            purpose,
+            expires_at: expires_at.map(Timestamp),
+            value: vault.open(stored),
+        });
+    }
+    Ok(held
+        .into_iter()
+        .map(|(id, held)| (id, Secrets::new(held)))
+        .collect())
+}
