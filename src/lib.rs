@@ -50,6 +50,11 @@ extension_sql_file!(
     requires = ["idempotency"]
 );
 extension_sql_file!(
+    "../sql/functions/dead_letters.sql",
+    name = "dead_letters",
+    requires = ["messages"]
+);
+extension_sql_file!(
     "../sql/functions/subscriptions.sql",
     name = "subscriptions",
     requires = ["messages"]
@@ -79,7 +84,11 @@ extension_sql_file!(
     name = "cron",
     requires = ["cron_checks"]
 );
-extension_sql_file!("../sql/views.sql", name = "views", requires = ["worker", "cron"]);
+extension_sql_file!(
+    "../sql/views.sql",
+    name = "views",
+    requires = ["worker", "cron", "dead_letters"]
+);
 extension_sql_file!(
     "../sql/privileges.sql",
     name = "privileges",

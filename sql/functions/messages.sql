@@ -164,28 +164,6 @@ as $$
 $$;
 comment on function hooks.cancel(bigint) is 'Cancels a message that is not finished. Returns false when there is none of that id. An attempt that is on the wire may still arrive.';
 
-create function hooks.redrive(id bigint)
-returns boolean
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  with revived as (
-    delete from hooks.dead_letter as d where d.id = redrive.id
-    returning d.*
-  ), stored as (
-    insert into hooks.message (id, queue_id, due_at, attempt, attempts_before, created_at, headers, body, body_bytes,
-      ordering_key, event_id, envelope)
-    select r.id, r.queue_id, now(), r.attempts, r.attempts, r.created_at, r.headers, r.body, r.body_bytes,
-           r.ordering_key, r.event_id, r.envelope
-    from revived as r
-    returning 1
-  )
-  select exists (select from stored)
-$$;
-comment on function hooks.redrive(bigint) is 'Sends a dead letter again, under its id, with a fresh budget of attempts and without an end. Returns false when there is none of that id.';
-
 create function hooks.status(
   message_id bigint,
   out id bigint,

@@ -25,8 +25,9 @@ const RESERVED: [&str; 9] = [
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["proxy-", "webhook-"];
 
-/// Headers that name origin and cause of the copy of a dead letter; they are not counted.
-const DEAD_LETTER_PREFIX: &str = "hooks-dead-";
+/// Headers that are added to what its sender gave: origin and cause of the copy of a dead letter, how
+/// often a message was redriven, what it repeats. They are not counted.
+const ADDED_PREFIXES: [&str; 3] = ["hooks-dead-", "hooks-redriven", "hooks-replay-of"];
 
 /// Valid headers in the order given. Names are in lower case, as they go over the wire, and unique.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -40,7 +41,10 @@ impl Headers {
     /// # Errors
     /// See [`InvalidHeader`]; no value is in it.
     pub fn from_json(json: &Value) -> Result<Headers, InvalidHeader> {
-        let own = |name: &&String| !name.to_ascii_lowercase().starts_with(DEAD_LETTER_PREFIX);
+        let own = |name: &&String| {
+            let name = name.to_ascii_lowercase();
+            !ADDED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        };
         let count = json
             .as_object()
             .map_or(0, |object| object.keys().filter(own).count());

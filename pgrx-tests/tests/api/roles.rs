@@ -58,7 +58,7 @@ fn assert_functions_denied(client: &mut Client, calls: &[&str]) {
     }
 }
 
-const ADMINISTRATION: [&str; 8] = [
+const ADMINISTRATION: [&str; 10] = [
     "create_queue('bad', 'https://example.com/')",
     "alter_queue('good', max_attempts => 1)",
     "drop_queue('good', true)",
@@ -66,6 +66,8 @@ const ADMINISTRATION: [&str; 8] = [
     "resume('good')",
     "cancel(1)",
     "redrive(1)",
+    "purge(1)",
+    "show_dead_letter(1)",
     "note_queue(1)",
 ];
 

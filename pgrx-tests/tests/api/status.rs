@@ -110,11 +110,12 @@ fn exhausted_message_is_dead_and_comes_to_life_when_redriven() {
     assert_eq!((attempts, last_status), (2, Some(503)));
     assert!(last_error.is_some());
     let redrive = format!("select hooks.redrive({id})");
-    assert!(value::<bool>(&mut client, &redrive));
+    assert_eq!(value::<i64>(&mut client, &redrive), 1);
     let (_, attempts, last_status, _) = wait_for_state(&mut client, id, "delivered");
     assert_eq!((attempts, last_status), (3, Some(200)));
-    assert!(
-        !value::<bool>(&mut client, &redrive),
+    assert_eq!(
+        value::<i64>(&mut client, &redrive),
+        0,
         "it is no dead letter any more"
     );
 }
@@ -128,7 +129,8 @@ fn redriven_message_begins_with_a_fresh_budget() {
     let id = value(&mut client, SEND);
     wait_for_state(&mut client, id, "dead");
     run(&mut client, "select hooks.pause('good')");
-    assert!(value::<bool>(&mut client, &format!("select hooks.redrive({id})")));
+    let redrive = format!("select hooks.redrive({id})");
+    assert_eq!(value::<i64>(&mut client, &redrive), 1);
     let (state, attempts, last_status, _) = status(&mut client, id);
     assert_eq!((state.as_str(), attempts, last_status), ("pending", 1, Some(503)));
     run(&mut client, "select hooks.resume('good')");
@@ -193,10 +195,12 @@ fn unknown_id_has_no_status_and_changes_nothing() {
     for id in ["0", "-1", "4711", "9223372036854775807", "null"] {
         let rows: i64 = value(&mut client, &format!("select count(*) from hooks.status({id})"));
         assert_eq!(rows, 0, "{id}");
-        for function in ["cancel", "redrive"] {
-            let done: bool = value(&mut client, &format!("select hooks.{function}({id})"));
-            assert!(!done, "{function}({id})");
-        }
+        let cancelled: bool = value(&mut client, &format!("select hooks.cancel({id})"));
+        assert!(!cancelled, "{id}");
+    }
+    for id in ["0", "-1", "4711", "9223372036854775807"] {
+        let redriven: i64 = value(&mut client, &format!("select hooks.redrive({id})"));
+        assert_eq!(redriven, 0, "{id}");
     }
 }
 

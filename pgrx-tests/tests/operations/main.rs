@@ -1,0 +1,6 @@
+//! What operators do: repair, try out, and be told of what happens.
+
+mod letters;
+mod purge;
+mod redrive;
+mod redrive_many;
