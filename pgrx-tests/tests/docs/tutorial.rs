@@ -42,7 +42,6 @@ fn follow(blocks: &[Block]) -> usize {
         let script = block.text.replace(PRINTED_URL, receiver.url("").as_str());
         let printed = cluster.psql("tutorial", &script);
         let printed = printed.unwrap_or_else(|failure| panic!("{block}: {failure}"));
-        wait_until_all_is_sent(&cluster, block);
         if let Some(output) = blocks.next_if(|next| next.language == "output") {
             let (printed, expected) = (trimmed(&printed), trimmed(&output.text));
             assert!(printed.ends_with(&expected), "{output}: psql printed\n{printed}");
@@ -51,6 +50,10 @@ fn follow(blocks: &[Block]) -> usize {
         let expected = expected.map_or_else(Vec::new, |expected| {
             sorted(expected.text.lines().map(str::to_owned))
         });
+        // What a schedule is to send is not a message at once.
+        let all = format_args!("{} requests of {block}", expected.len()).to_string();
+        wait_until(all, DEADLINE, || receiver.count() >= seen + expected.len());
+        wait_until_all_is_sent(&cluster, block);
         let arrived = sorted(receiver.all_requests()[seen..].iter().map(line));
         assert_eq!(arrived, expected, "{block}: what arrived, and what is printed");
     }
