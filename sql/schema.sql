@@ -48,6 +48,7 @@ create table hooks.queue (
   updated_at           timestamptz not null default now(),
   ordering_policy      text not null default 'skip',
   bury_expired         boolean not null default false,
+  transform            text,
   constraint queue_pkey
     primary key (id),
   constraint queue_name_is_unique
@@ -88,6 +89,7 @@ comment on column hooks.queue.created_at is 'When the queue was made.';
 comment on column hooks.queue.updated_at is 'When the queue was last changed.';
 comment on column hooks.queue.ordering_policy is 'What a dead letter means for later messages of its ordering key: skip lets them go, block holds them back until it is redriven or deleted.';
 comment on column hooks.queue.bury_expired is 'Whether a message that expires becomes a dead letter.';
+comment on column hooks.queue.transform is 'SQL function (body jsonb, context jsonb) that returns the body to send, or null for no message. It runs as whoever sends; not for events and schedules.';
 
 create table hooks.queue_state (
   queue_id bigint not null,

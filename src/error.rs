@@ -18,9 +18,9 @@ pub enum Error {
     NotAnEmitTrigger,
     /// A trigger names a column that its table does not have.
     UnknownColumn { column: String, option: &'static str },
-    /// A subscription names a function that is not there, or not of the right type.
+    /// A subscription or queue names a function that is not there, or not of the right type.
     UnknownTransform(String),
-    /// A subscription names a function whose owner may not have the caller run it.
+    /// A subscription or queue names a function whose owner may not have the caller run it.
     UntrustedTransform {
         transform: String,
         caller: String,
@@ -92,7 +92,8 @@ impl Error {
             Error::UnknownTransform(transform) => (
                 PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
                 format!("transform {transform}(jsonb, jsonb) does not exist"),
-                "Create it, or give the subscription another one with hooks.alter_subscription().".to_owned(),
+                "Create it, or name another one with hooks.alter_subscription() or hooks.alter_queue()."
+                    .to_owned(),
             ),
             Error::UntrustedTransform {
                 transform,
@@ -103,7 +104,7 @@ impl Error {
                 format!(
                     "transform {transform} is not run: \"{caller}\" does not trust its owner \"{owner}\""
                 ),
-                "Have it owned by the role that publishes, or by a superuser.".to_owned(),
+                "Have it owned by the role that sends or publishes, or by a superuser.".to_owned(),
             ),
             Error::NotSupported { message, hint } => {
                 (PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, hint)

@@ -177,6 +177,10 @@ begin
     perform hooks.refuse('bury_expired must not be null',
       'Give true to keep expired messages as dead letters, or false.');
   end if;
+  if new.transform is not null
+     and (new.transform is distinct from old.transform or (new.active and new.active is distinct from old.active)) then
+    new.transform := hooks.check_transform(new.transform, new.active);
+  end if;
   if new.dead_letter_queue_id is distinct from old.dead_letter_queue_id then
     perform hooks.check_dead_letter_queue(new.id, new.dead_letter_queue_id);
   end if;

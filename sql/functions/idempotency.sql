@@ -12,6 +12,7 @@ create function hooks.claim_key(
   scope    text,
   key      text,
   sequence regclass,
+  wanted   bigint default null,
   out id bigint,
   out first boolean
 )
@@ -31,7 +32,7 @@ begin
   end if;
   loop
     insert into hooks.idempotency_key as k (scope, key, id, expires_at)
-    values (scope, key, nextval(sequence), ends)
+    values (scope, key, coalesce(wanted, nextval(sequence)), ends)
     on conflict on constraint idempotency_key_pkey do nothing
     returning k.id into id;
     first := found;
@@ -41,7 +42,7 @@ begin
     where k.scope = claim_key.scope and k.key = claim_key.key;
     exit when found and not expired;
     update hooks.idempotency_key as k
-    set id = nextval(sequence), expires_at = ends
+    set id = coalesce(wanted, nextval(sequence)), expires_at = ends
     where k.scope = claim_key.scope and k.key = claim_key.key and k.expires_at <= now()
     returning k.id into id;
     first := found;
@@ -50,4 +51,4 @@ begin
   end loop;
 end
 $$;
-comment on function hooks.claim_key(text, text, regclass) is 'Takes an idempotency key for the next id of the sequence, or gives the id that has it.';
+comment on function hooks.claim_key(text, text, regclass, bigint) is 'Takes an idempotency key for the id that is wanted, or else the next one of the sequence; or gives the id that has it.';

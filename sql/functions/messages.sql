@@ -14,7 +14,7 @@ returns bigint
 language c
 volatile
 as 'MODULE_PATHNAME', 'send_text_wrapper';
-comment on function hooks.send(text, text, timestamptz, jsonb, text, timestamptz, text) is 'Stores a message for the queue; it is sent when the transaction commits, or at the given time if that is later. Messages of one ordering key are sent one after the other; after expires_at no attempt starts. With an idempotency_key that was given for this queue within hooks.idempotency_window it stores nothing and returns the id of the first. Returns its id.';
+comment on function hooks.send(text, text, timestamptz, jsonb, text, timestamptz, text) is 'Stores a message for the queue; it is sent when the transaction commits, or at the given time if that is later. Messages of one ordering key are sent one after the other; after expires_at no attempt starts. With an idempotency_key that was given for this queue within hooks.idempotency_window it stores nothing and returns the id of the first. If the queue has a transform, the body is what that makes of it. Returns its id; null if the transform wanted no message.';
 
 -- Plain SQL, so that the planner puts its body in place of the call.
 create function hooks.send(
@@ -68,24 +68,14 @@ create function hooks.send_batch(
   at           timestamptz default null,
   headers      jsonb default null,
   ordering_key text default null,
-  expires_at   timestamptz default null
+  expires_at   timestamptz default null,
+  idempotency_keys text[] default null
 )
 returns setof bigint
-language sql
+language c
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  -- An unknown queue is an error, also for an empty batch.
-  select hooks.queue_id(send_batch.queue);
-  insert into hooks.message (queue_id, due_at, headers, body, ordering_key, expires_at)
-  select q.id, send_batch.at, send_batch.headers, b.body, send_batch.ordering_key, send_batch.expires_at
-  from (select hooks.queue_id(send_batch.queue) as id offset 0) as q,
-       unnest(send_batch.bodies) with ordinality as b(body, place)
-  order by b.place
-  returning id
-$$;
-comment on function hooks.send_batch(text, text[], timestamptz, jsonb, text, timestamptz) is 'Stores one message for each body. Returns their ids in the order of the bodies.';
+as 'MODULE_PATHNAME', 'send_batch_text_wrapper';
+comment on function hooks.send_batch(text, text[], timestamptz, jsonb, text, timestamptz, text[]) is 'Stores one message for each body, with an idempotency key for each if these are given. Returns their ids in the order of the bodies; null where the transform of the queue wanted no message.';
 
 create function hooks.send_batch(
   queue        text,
@@ -93,15 +83,14 @@ create function hooks.send_batch(
   at           timestamptz default null,
   headers      jsonb default null,
   ordering_key text default null,
-  expires_at   timestamptz default null
+  expires_at   timestamptz default null,
+  idempotency_keys text[] default null
 )
 returns setof bigint
 language sql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.send_batch($1, $2::text[], $3, $4, $5, $6) $$;
-comment on function hooks.send_batch(text, jsonb[], timestamptz, jsonb, text, timestamptz) is 'As hooks.send_batch(text, text[]), with JSON bodies.';
+as $$ select hooks.send_batch($1, $2::pg_catalog.text[], $3, $4, $5, $6, $7) $$;
+comment on function hooks.send_batch(text, jsonb[], timestamptz, jsonb, text, timestamptz, text[]) is 'As hooks.send_batch(text, text[]), with JSON bodies.';
 
 create function hooks.send_batch(
   queue        text,
@@ -109,15 +98,14 @@ create function hooks.send_batch(
   at           timestamptz default null,
   headers      jsonb default null,
   ordering_key text default null,
-  expires_at   timestamptz default null
+  expires_at   timestamptz default null,
+  idempotency_keys text[] default null
 )
 returns setof bigint
 language sql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.send_batch($1, $2::text[], $3, $4, $5, $6) $$;
-comment on function hooks.send_batch(text, json[], timestamptz, jsonb, text, timestamptz) is 'As hooks.send_batch(text, text[]), with JSON bodies, whose text is kept as it is.';
+as $$ select hooks.send_batch($1, $2::pg_catalog.text[], $3, $4, $5, $6, $7) $$;
+comment on function hooks.send_batch(text, json[], timestamptz, jsonb, text, timestamptz, text[]) is 'As hooks.send_batch(text, text[]), with JSON bodies, whose text is kept as it is.';
 
 create function hooks.send_batch(
   queue        text,
@@ -125,24 +113,14 @@ create function hooks.send_batch(
   at           timestamptz default null,
   headers      jsonb default null,
   ordering_key text default null,
-  expires_at   timestamptz default null
+  expires_at   timestamptz default null,
+  idempotency_keys text[] default null
 )
 returns setof bigint
-language sql
+language c
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  -- An unknown queue is an error, also for an empty batch.
-  select hooks.queue_id(send_batch.queue);
-  insert into hooks.message (queue_id, due_at, headers, body_bytes, ordering_key, expires_at)
-  select q.id, send_batch.at, send_batch.headers, b.body, send_batch.ordering_key, send_batch.expires_at
-  from (select hooks.queue_id(send_batch.queue) as id offset 0) as q,
-       unnest(send_batch.bodies) with ordinality as b(body, place)
-  order by b.place
-  returning id
-$$;
-comment on function hooks.send_batch(text, bytea[], timestamptz, jsonb, text, timestamptz) is 'As hooks.send_batch(text, text[]), with binary bodies.';
+as 'MODULE_PATHNAME', 'send_batch_bytea_wrapper';
+comment on function hooks.send_batch(text, bytea[], timestamptz, jsonb, text, timestamptz, text[]) is 'As hooks.send_batch(text, text[]), with binary bodies.';
 
 create function hooks.cancel(id bigint)
 returns boolean

@@ -32,7 +32,8 @@ create function hooks.create_queue(
   breaker_open_time interval default '30 seconds',
   breaker_max_probes integer default 10,
   ordering_policy   text default 'skip',
-  bury_expired      boolean default false
+  bury_expired      boolean default false,
+  transform         text default null
 )
 returns bigint
 language plpgsql
@@ -47,14 +48,14 @@ begin
     retry_schedule, min_backoff, max_backoff, dead_letter_queue_id, max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired)
+    ordering_policy, bury_expired, transform)
   values (name, url, method, coalesce(headers, '{}'), timeout, accepted_statuses, max_attempts,
     retry_schedule, min_backoff, max_backoff,
     case when dead_letter_queue is not null then hooks.queue_id(dead_letter_queue) end,
     max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired)
+    ordering_policy, bury_expired, transform)
   returning id into made;
   return made;
 exception
@@ -92,7 +93,8 @@ create function hooks.alter_queue(
   breaker_open_time interval default null,
   breaker_max_probes integer default null,
   ordering_policy   text default null,
-  bury_expired      boolean default null
+  bury_expired      boolean default null,
+  transform         text default null
 )
 returns void
 language plpgsql
@@ -102,7 +104,7 @@ as $$
 #variable_conflict use_variable
 declare
   changed constant bigint := hooks.queue_id(queue);
-  resettable constant text[] := array['headers', 'accepted_statuses', 'retry', 'dead_letter_queue', 'description', 'rate', 'breaker'];
+  resettable constant text[] := array['headers', 'accepted_statuses', 'retry', 'dead_letter_queue', 'description', 'rate', 'breaker', 'transform'];
   unknown text;
   schedule_given constant boolean := retry_schedule is not null;
   backoff_given constant boolean := min_backoff is not null or max_backoff is not null;
@@ -140,7 +142,8 @@ begin
     breaker_open_time = coalesce(breaker_open_time, q.breaker_open_time),
     breaker_max_probes = coalesce(breaker_max_probes, q.breaker_max_probes),
     ordering_policy = coalesce(ordering_policy, q.ordering_policy),
-    bury_expired = coalesce(bury_expired, q.bury_expired)
+    bury_expired = coalesce(bury_expired, q.bury_expired),
+    transform = coalesce(transform, case when not 'transform' = any (reset) then q.transform end)
   where q.id = changed;
 exception
   when unique_violation then
@@ -149,7 +152,7 @@ exception
       hint = 'Choose another name.';
 end
 $$;
-comment on function hooks.alter_queue is 'Changes what is given of a queue and leaves the rest. reset names what goes back to its default: headers, accepted_statuses, retry, dead_letter_queue, description, and, to none, rate and breaker.';
+comment on function hooks.alter_queue is 'Changes what is given of a queue and leaves the rest. reset names what goes back to its default: headers, accepted_statuses, retry, dead_letter_queue, description, and, to none, rate, breaker and transform.';
 
 create function hooks.drop_queue(queue text, cancel_messages boolean default false)
 returns bigint

@@ -36,7 +36,7 @@ begin
   if qualified is null and cardinality(parts) = 2 and not required then
     raise warning using
       message = format('transform %s(jsonb, jsonb) does not exist', transform),
-      hint = 'Create it before the subscription is made active.';
+      hint = 'Create it before the subscription or queue is made active.';
     return format('%I.%I', parts[1], parts[2]);
   end if;
   if qualified is null then

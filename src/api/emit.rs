@@ -51,7 +51,7 @@ fn send_changes(call: &Call) -> Result<(), Error> {
     }
     let plan = Plan::of(call)?;
     match &plan.emission.target {
-        Target::Queue(queue) => sending::send(&gathered(call, &plan)?, queue, &plan, call.called()),
+        Target::Queue(queue) => sending::send(call, &plan, queue),
         Target::Event(template) => {
             let publishing = Publishing::new(call, &plan, template)?;
             if publishing.is_one_by_one() {

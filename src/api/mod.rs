@@ -7,6 +7,7 @@ mod event;
 mod message;
 mod operate;
 mod owner;
+mod prepared;
 mod queue;
 mod row;
 mod secret;

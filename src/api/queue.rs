@@ -2,8 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
+use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
+use pgrx::spi::SpiTupleTable;
 use pgrx::{AnyElement, Spi};
 
 use super::owner::Called;
@@ -71,7 +74,7 @@ fn note_backlog(queue_id: i64) {
 #[pg_extern(sql = false)]
 fn queue_id(queue: Option<AnyElement>, call: pg_sys::FunctionCallInfo) -> i64 {
     let called = Called::by(call);
-    id_by_name(queue, called).or_raise()
+    by_name(queue, called).or_raise().id
 }
 
 /// Queues that a backend remembers: enough for an event that goes to all of very many.
@@ -86,32 +89,63 @@ thread_local! {
 struct Known {
     generation: i64,
     /// By the bytes of the name, in the encoding of the database.
-    by_name: HashMap<Vec<u8>, i64>,
+    by_name: HashMap<Vec<u8>, Found>,
     ids: HashSet<i64>,
 }
 
-/// Id of the queue of that name, a text argument of an SQL function.
-pub fn id_by_name(name: Option<AnyElement>, called: Called) -> Result<i64, Error> {
-    let argument =
-        name.ok_or_else(|| Error::invalid("queue must not be null", "Give the name of a queue."))?;
-    id_by_text(&bytes_of_text(&argument)?, called)
+/// What senders must know of a queue.
+#[derive(Clone)]
+pub struct Found {
+    pub id: i64,
+    /// The function that makes the bodies of messages sent to it, as SQL calls it, in the encoding of the
+    /// database.
+    pub transform: Option<Rc<[u8]>>,
 }
 
-/// Id of the queue of that name, in the encoding of the database.
-pub fn id_by_text(name: &[u8], called: Called) -> Result<i64, Error> {
-    if let Some(id) = cached(|known| known.by_name.get(name).copied()) {
-        return Ok(id);
+impl Found {
+    /// # Errors
+    /// The queue has a transform, and what is sent is not JSON.
+    pub fn require_no_transform(&self) -> Result<(), Error> {
+        match &self.transform {
+            None => Ok(()),
+            Some(transform) => Err(Error::invalid(
+                format!("binary body for a queue with transform {}", shown(transform)),
+                "Send text or jsonb, or take the transform from the queue with hooks.alter_queue().",
+            )),
+        }
+    }
+}
+
+/// The queue of that name, a text argument of an SQL function.
+pub fn by_name(name: Option<AnyElement>, called: Called) -> Result<Found, Error> {
+    let argument =
+        name.ok_or_else(|| Error::invalid("queue must not be null", "Give the name of a queue."))?;
+    by_text(&bytes_of_text(&argument)?, called)
+}
+
+/// The queue of that name, in the encoding of the database.
+pub fn by_text(name: &[u8], called: Called) -> Result<Found, Error> {
+    if let Some(found) = cached(|known| known.by_name.get(name).cloned()) {
+        return Ok(found);
     }
     let generation = wake::queue_generation();
-    let by_name = "select id from hooks.queue where name operator(pg_catalog.=) $1";
-    let id = called
-        .as_owner(|| look_up(by_name, text_argument(name)))
-        .ok_or_else(|| Error::UnknownQueue(shown(name)))?;
-    remember(generation, |known| {
-        known.by_name.insert(name.to_vec(), id);
-        known.ids.insert(id);
+    // The name of the transform as bytes, in the encoding of the database.
+    let query = "select id, convert_to(transform, 'SQL_ASCII') from hooks.queue where name = $1";
+    let found = called.as_owner(|| {
+        look_up(query, text_argument(name), |row| {
+            let (id, transform) = row.get_two::<i64, Vec<u8>>()?;
+            Ok(id.map(|id| Found {
+                id,
+                transform: transform.map(Rc::from),
+            }))
+        })
     });
-    Ok(id)
+    let found = found.ok_or_else(|| Error::UnknownQueue(shown(name)))?;
+    remember(generation, |known| {
+        known.ids.insert(found.id);
+        known.by_name.insert(name.to_vec(), found.clone());
+    });
+    Ok(found)
 }
 
 /// Raises an error unless there is a queue of that id.
@@ -122,7 +156,7 @@ pub fn require(queue_id: i64, called: Called) -> Result<(), Error> {
     let generation = wake::queue_generation();
     let by_id = "select id from hooks.queue where id operator(pg_catalog.=) $1";
     called
-        .as_owner(|| look_up(by_id, queue_id))
+        .as_owner(|| look_up(by_id, queue_id.into(), |row| row.get_one::<i64>()))
         .ok_or(Error::UnknownQueueId(queue_id))?;
     remember(generation, |known| {
         known.ids.insert(queue_id);
@@ -156,13 +190,17 @@ fn remember(generation: Option<i64>, add: impl FnOnce(&mut Known)) {
 }
 
 /// Runs with a snapshot of its own, newer than the generation that was read before.
-fn look_up<'a>(query: &str, key: impl Into<pgrx::datum::DatumWithOid<'a>>) -> Option<i64> {
+fn look_up<T>(
+    query: &str,
+    key: DatumWithOid,
+    read: impl FnOnce(SpiTupleTable) -> spi::Result<Option<T>>,
+) -> Option<T> {
     Spi::connect_mut(|client| {
-        let rows = client.update(query, Some(1), &[key.into()]).ok()?;
+        let rows = client.update(query, Some(1), &[key]).ok()?;
         if rows.is_empty() {
             None
         } else {
-            rows.first().get_one::<i64>().ok()?
+            read(rows.first()).ok()?
         }
     })
 }

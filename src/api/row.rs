@@ -6,8 +6,9 @@
 //! process shells.
 
 use std::cell::Cell;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 use std::num::NonZeroUsize;
+use std::ptr;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::htup::heap_getattr_raw;
@@ -38,6 +39,41 @@ pub fn handed_on(value: Option<AnyElement>, oid: pg_sys::Oid) -> Result<DatumWit
     }
     // SAFETY: the value is of this type, as checked, and lives as long as the call.
     Ok(unsafe { DatumWithOid::new(value.datum(), oid) })
+}
+
+/// The elements of an array argument, each for itself.
+///
+/// # Errors
+/// The value is of another type than `array`, whose elements are varlenas of type `element`.
+pub fn elements(
+    value: Option<AnyElement>,
+    array: pg_sys::Oid,
+    element: pg_sys::Oid,
+) -> Result<Vec<Option<AnyElement>>, Error> {
+    handed_on(value, array)?;
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
+    let (mut values, mut nulls, mut count) = (ptr::null_mut(), ptr::null_mut(), 0);
+    // SAFETY: the value is such an array, as checked. The elements are copied into memory of the call, and
+    // so many of them and their null flags are there as said.
+    unsafe {
+        let array = pg_sys::pg_detoast_datum(value.datum().cast_mut_ptr());
+        pg_sys::deconstruct_array(
+            array.cast(),
+            element,
+            -1,
+            false,
+            pg_sys::TYPALIGN_INT as c_char,
+            &raw mut values,
+            &raw mut nulls,
+            &raw mut count,
+        );
+        let places = 0..usize::try_from(count).unwrap_or(0);
+        Ok(places
+            .map(|place| AnyElement::from_polymorphic_datum(*values.add(place), *nulls.add(place), element))
+            .collect())
+    }
 }
 
 /// The bytes of a text argument, in the encoding of the database.

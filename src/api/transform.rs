@@ -1,13 +1,19 @@
-//! Transforms: functions of users that make the payload to send, run as whoever publishes.
+//! Transforms: functions of users that make the payload to send, run as whoever sends or publishes.
 
+use std::cell::OnceCell;
+use std::ffi::{CStr, CString};
 use std::mem::{offset_of, size_of};
 
+use pgrx::datum::DatumWithOid;
 use pgrx::fcinfo::{pg_getarg, pg_getarg_datum, pg_return_null};
 use pgrx::pg_catalog::pg_proc::{PgProc, ProKind};
-use pgrx::pg_guard;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, FunctionCallInfoBaseData, NullableDatum};
+use pgrx::{PgSqlErrorCode, PgTryBuilder, Spi, pg_guard};
 
-use super::row::shown;
+use super::owner::Called;
+use super::prepared::{self, Prepared};
+use super::queue::Found;
+use super::row::{shown, text_argument};
 use crate::error::{Error, OrRaise};
 
 /// `hooks.run_transform(call, function_id, payload, context)`, as PostgreSQL calls it.
@@ -45,6 +51,108 @@ unsafe fn bytes(text: Datum) -> Vec<u8> {
     }
 }
 
+/// A function to run for a payload.
+pub struct Transform {
+    /// As SQL calls it, for errors.
+    pub call: Vec<u8>,
+    /// What the name stands for, if anything.
+    pub function: Option<pg_sys::Oid>,
+    /// What it is told besides the payload: JSON in the encoding of the database.
+    pub context: Vec<u8>,
+}
+
+thread_local! {
+    static OF_QUEUE: Prepared = const { OnceCell::new() };
+}
+
+const QUEUE_TRANSFORM: &str = "select to_regprocedure($1 || '(pg_catalog.jsonb, pg_catalog.jsonb)')::oid,
+        convert_to(jsonb_build_object('queue', q.name, 'headers', coalesce($3, '{}'))::text, 'SQL_ASCII')
+     from hooks.queue as q where q.id = $2";
+
+impl Transform {
+    /// The one of this queue, for messages with these headers. `None` if it has none.
+    pub fn of_queue(
+        queue: &Found,
+        headers: DatumWithOid,
+        called: Called,
+    ) -> Result<Option<Transform>, Error> {
+        let Some(call) = &queue.transform else {
+            return Ok(None);
+        };
+        let arguments = [text_argument(call), queue.id.into(), headers];
+        let found = called.as_owner(|| {
+            prepared::run((&OF_QUEUE, QUEUE_TRANSFORM), &arguments, |rows| {
+                rows.first().get_two::<pg_sys::Oid, Vec<u8>>()
+            })
+        });
+        match found {
+            Ok((function, Some(context))) => Ok(Some(Transform {
+                call: call.to_vec(),
+                function,
+                context,
+            })),
+            _ => Err(Error::UnknownQueueId(queue.id)),
+        }
+    }
+
+    /// Runs it on JSON in the encoding of the database, as the current user. `None` if it wants no message.
+    ///
+    /// What the transaction did before is visible to it, and its memory goes with the connection.
+    ///
+    /// # Errors
+    /// The payload is not JSON, or as for [`run`].
+    pub fn run(&self, payload: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Spi::connect_mut(|_| {
+            let arguments = [self.jsonb(payload)?, self.jsonb(&self.context)?];
+            // SAFETY: within a transaction; its abort pops the snapshot after an error.
+            unsafe {
+                pg_sys::CommandCounterIncrement();
+                pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+                let made = run(&self.call, self.function, arguments.map(Some));
+                pg_sys::PopActiveSnapshot();
+                Ok(made?.map(|made| json(made)))
+            }
+        })
+    }
+
+    /// A value of type jsonb.
+    fn jsonb(&self, text: &[u8]) -> Result<Datum, Error> {
+        let refused = || {
+            Error::invalid(
+                format!("body is not JSON, which transform {} takes", shown(&self.call)),
+                "Send jsonb, or take the transform from the queue with hooks.alter_queue().",
+            )
+        };
+        let text = CString::new(text).map_err(|_| refused())?;
+        // An error that is caught here ends the statement all the same.
+        PgTryBuilder::new(|| {
+            // SAFETY: reads a C string, of which the value is a copy.
+            let value = unsafe {
+                pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())])
+            };
+            value.ok_or_else(refused)
+        })
+        .catch_when(PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION, |_| {
+            Err(refused())
+        })
+        .execute()
+    }
+}
+
+/// The text of a value.
+///
+/// # Safety
+/// The value is of type jsonb.
+unsafe fn json(value: Datum) -> Vec<u8> {
+    // SAFETY: as said; the text is a C string.
+    unsafe {
+        match pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(value)]) {
+            Some(text) => CStr::from_ptr(text.cast_mut_ptr()).to_bytes().to_vec(),
+            None => b"null".to_vec(),
+        }
+    }
+}
+
 /// Runs the function of that oid, which is what the name stands for, on payload and context, which are
 /// jsonb or null, as the current user. `None` if it gives null.
 ///
@@ -54,7 +162,7 @@ unsafe fn bytes(text: Datum) -> Vec<u8> {
 /// # Errors
 /// There is no such function, or one of another type; its owner might have the current user do what he
 /// may not do himself; the current user may not execute it.
-pub fn run(
+fn run(
     name: &[u8],
     function: Option<pg_sys::Oid>,
     arguments: [Option<Datum>; 2],
@@ -95,7 +203,7 @@ fn role_name(role: pg_sys::Oid) -> String {
         if name.is_null() {
             role.to_u32().to_string()
         } else {
-            shown(std::ffi::CStr::from_ptr(name).to_bytes())
+            shown(CStr::from_ptr(name).to_bytes())
         }
     }
 }

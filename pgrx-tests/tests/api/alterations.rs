@@ -68,6 +68,11 @@ fn alter_queue_changes_only_what_is_given() {
         ("description => 'other'", json!({"description": "other"})),
         ("ordering_policy => 'block'", json!({"ordering_policy": "block"})),
         ("bury_expired => true", json!({"bury_expired": true})),
+        (
+            "transform => 'pg_catalog.jsonb_concat'",
+            json!({"transform": "pg_catalog.jsonb_concat"}),
+        ),
+        ("reset => '{transform}'", json!({"transform": null})),
         ("reset => '{}'", json!({})),
         ("reset => null", json!({})),
         ("reset => '{null}'", json!({})),
@@ -132,7 +137,7 @@ fn alter_queue_refuses_to_reset_what_has_no_default() {
             &format!("select hooks.alter_queue('good', reset => '{{headers, {field}}}')"),
             INVALID,
             &format!("\"{field}\" cannot be reset"),
-            "reset takes headers, accepted_statuses, retry, dead_letter_queue, description, rate, breaker.",
+            "reset takes headers, accepted_statuses, retry, dead_letter_queue, description, rate, breaker, transform.",
         );
     }
 }

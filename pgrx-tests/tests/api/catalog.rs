@@ -129,7 +129,7 @@ fn every_function_with_a_body_pins_its_search_path_or_is_a_single_call() {
            and l.lanname in ('sql', 'plpgsql')
            and p.proconfig is null
            and p.proname not in ('publish', 'run_transforms')
-           and p.prosrc !~ '^ select hooks\\.send\\(\\$1, \\$2::pg_catalog\\.text(, \\$[0-9])*\\) $'
+           and p.prosrc !~ '^ select hooks\\.send(_batch)?\\(\\$1, \\$2::pg_catalog\\.text(\\[\\])?(, \\$[0-9])*\\) $'
            -- A condition is read in the path of the caller.
            and p.prosrc !~ '^ select hooks\\.create_watch\\((\\$[0-9]+, )+pg_catalog\\.current_setting\\(''search_path''\\)\\) $'",
     );

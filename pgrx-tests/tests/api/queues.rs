@@ -35,7 +35,8 @@ fn defaults_of_create_queue_are_those_of_the_table() {
         "description": null, "rate_limit": null, "rate_interval": "00:00:01", "rate_burst": null,
         "breaker_threshold": 0.7, "breaker_window": "00:05:00", "breaker_min_requests": 10,
         "breaker_open_time": "00:00:30", "breaker_max_probes": 10,
-        "ordering_policy": "skip", "bury_expired": false
+        "ordering_policy": "skip", "bury_expired": false,
+        "transform": null
     });
     assert_eq!(policy(&mut client, "good"), expected);
     assert_eq!(policy(&mut client, "plain"), expected);
@@ -49,7 +50,8 @@ fn create_queue_stores_everything_that_is_given() {
         &mut client,
         r#"select hooks.create_queue('full', 'https://example.com/x?y=z', 'PUT', '{"X-A": "b"}', '2 s',
              '{200, 404}', 3, null, '1 s', '1 h', 'good', 7, false, 'for a test',
-             100, '1 min', 20, 0.5, '1 h', 30, '2 min', 5, 'block', true)"#,
+             100, '1 min', 20, 0.5, '1 h', 30, '2 min', 5, 'block', true,
+             transform => 'pg_catalog.jsonb_concat')"#,
     );
     let stored: i64 = value(&mut client, "select id from hooks.queue where name = 'full'");
     assert_eq!(stored, id);
@@ -62,7 +64,8 @@ fn create_queue_stores_everything_that_is_given() {
         "rate_limit": 100, "rate_interval": "00:01:00", "rate_burst": 20,
         "breaker_threshold": 0.5, "breaker_window": "01:00:00", "breaker_min_requests": 30,
         "breaker_open_time": "00:02:00", "breaker_max_probes": 5,
-        "ordering_policy": "block", "bury_expired": true
+        "ordering_policy": "block", "bury_expired": true,
+        "transform": "pg_catalog.jsonb_concat"
     });
     assert_eq!(policy(&mut client, "full"), expected);
 }

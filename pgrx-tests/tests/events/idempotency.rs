@@ -165,3 +165,74 @@ fn repeatable_read_never_sends_twice() {
     site.settle();
     assert_eq!(site.arrived("q"), 1);
 }
+
+#[test]
+fn batch_stores_only_bodies_whose_keys_are_new() {
+    for kind in ["text", "json", "jsonb", "bytea"] {
+        let mut site = Site::new();
+        site.queue("q", "");
+        let first: i64 = site.value("select hooks.send('q', '0', idempotency_key => 'b')");
+        let ids: Vec<i64> = site.column(&format!(
+            "select hooks.send_batch('q', array['1', '2', '3', '4', '5']::{kind}[],
+               idempotency_keys => array['c', 'b', null, 'a', 'c'])"
+        ));
+        assert_eq!(
+            ids,
+            [2, 1, 4, 5, 2],
+            "{kind}: in the order of the bodies, a key of a batch counts once"
+        );
+        assert_eq!(first, 1);
+        site.settle();
+        let mut bodies: Vec<String> = site
+            .arrivals("q", 4)
+            .iter()
+            .map(|request| request.text().to_owned())
+            .collect();
+        bodies.sort();
+        assert_eq!(bodies, ["0", "1", "3", "4"], "{kind}");
+    }
+}
+
+#[test]
+fn batch_needs_as_many_keys_as_bodies() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    let refused =
+        site.refusal("select hooks.send_batch('q', array['1', '2'], idempotency_keys => array['a'])");
+    assert_eq!(
+        (refused.code.as_str(), refused.message.as_str()),
+        ("22023", "1 idempotency keys for 2 bodies")
+    );
+    assert_eq!(site.value::<i64>("select count(*) from hooks.idempotency_key"), 0);
+}
+
+/// Two batches with the same keys in opposite orders would each wait for the other.
+#[test]
+fn batches_with_the_same_keys_do_not_wait_for_each_other_in_a_circle() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    let batch = |n: usize| {
+        let order = if n.is_multiple_of(2) { "asc" } else { "desc" };
+        format!(
+            "select hooks.send_batch('q', array_agg(k::text order by k {order}),
+               idempotency_keys => array_agg('{}-' || k order by k {order})) from generate_series(1, 50) as k",
+            n / 2
+        )
+    };
+    let barrier = Barrier::new(2);
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let mut client = site.connect();
+            let (barrier, batch) = (&barrier, &batch);
+            scope.spawn(move || {
+                for round in 0..20 {
+                    barrier.wait();
+                    let sent = client.batch_execute(&batch(round * 2 + half));
+                    sent.unwrap_or_else(|error| panic!("{error:?}"));
+                }
+            });
+        }
+    });
+    site.settle();
+    assert_eq!(site.arrived("q"), 20 * 50);
+}

@@ -7,6 +7,7 @@ mod idempotency;
 mod patterns;
 mod privileges;
 mod publish;
+mod queue_transforms;
 mod retention;
 mod status;
 mod subscriptions;

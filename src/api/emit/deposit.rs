@@ -1,12 +1,10 @@
 //! What is on its way into the tables of the extension: gathered as whoever changed the table, stored as the owner.
 
-use std::thread::LocalKey;
-
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::{Spi, pg_sys};
 
-use crate::api::message::Prepared;
+use crate::api::prepared::{self, Statement};
 use crate::api::row::text_of;
 
 /// Bodies and ordering keys, in memory up to `work_mem` and in a temporary file beyond.
@@ -54,12 +52,7 @@ impl Deposit {
 
     /// Runs a statement that stores what is there, as the current user. In it `emitted` is the deposit,
     /// in the order of its rows, whatever tables there are.
-    pub fn store(
-        &self,
-        prepared: &'static LocalKey<Prepared>,
-        sql: &str,
-        arguments: &[DatumWithOid],
-    ) -> spi::Result<()> {
+    pub fn store(&self, statement: Statement, arguments: &[DatumWithOid]) -> spi::Result<()> {
         let mut relation = pg_sys::EphemeralNamedRelationData {
             md: pg_sys::EphemeralNamedRelationMetadataData {
                 name: c"emitted".as_ptr().cast_mut(),
@@ -73,14 +66,7 @@ impl Deposit {
         Spi::connect_mut(|client| {
             // SAFETY: the connection forgets the relation at its end, before it and what it points to go.
             Spi::check_status(unsafe { pg_sys::SPI_register_relation(&raw mut relation) })?;
-            let statement = match prepared.with(|prepared| prepared.get().copied()) {
-                Some(statement) => statement,
-                None => {
-                    let types: Vec<PgOid> = arguments.iter().map(|a| PgOid::from(a.oid())).collect();
-                    let statement: &'static _ = Box::leak(Box::new(client.prepare_mut(sql, &types)?.keep()));
-                    prepared.with(|prepared| *prepared.get_or_init(|| statement))
-                }
-            };
+            let statement = prepared::prepare(client, statement, arguments)?;
             client.update(statement, None, arguments).map(|_| ())
         })
     }

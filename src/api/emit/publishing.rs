@@ -4,18 +4,17 @@
 //! All else is done as the owner, since a writer needs no rights in the schema `hooks`.
 
 use std::cell::OnceCell;
-use std::ffi::{CStr, CString};
 
+use pgrx::Spi;
 use pgrx::prelude::*;
-use pgrx::{Spi, pg_sys};
 
 use super::call::Call;
 use super::deposit::Deposit;
 use super::plan::Plan;
-use crate::api::message::{self, Prepared};
 use crate::api::owner::Called;
+use crate::api::prepared::{self, Prepared};
 use crate::api::row::{shown, text_argument};
-use crate::api::transform;
+use crate::api::transform::Transform;
 use crate::domain::emission::{self, Name, write_json_string};
 use crate::domain::pattern;
 use crate::error::Error;
@@ -59,14 +58,6 @@ pub struct Publishing<'a> {
     transforms: bool,
 }
 
-/// A function to run for a subscription.
-struct Transform {
-    subscription: i64,
-    call: Vec<u8>,
-    function: Option<pg_sys::Oid>,
-    context: Vec<u8>,
-}
-
 impl<'a> Publishing<'a> {
     /// # Errors
     /// The words of the trigger make no type of event for this operation and table.
@@ -77,7 +68,8 @@ impl<'a> Publishing<'a> {
         let called = call.called();
         let statement = (&PREPARED_HAS_TRANSFORMS, HAS_TRANSFORMS);
         let arguments = [text_argument(&event_type)];
-        let transforms = called.as_owner(|| message::run(statement, &arguments, |row| row.get_one::<bool>()));
+        let transforms =
+            called.as_owner(|| prepared::run(statement, &arguments, |rows| rows.first().get_one::<bool>()));
         Ok(Publishing {
             called,
             event_type,
@@ -103,14 +95,14 @@ impl<'a> Publishing<'a> {
     /// Publishes one event, for which transforms run as the current user.
     pub fn publish_one(&self, body: &[u8], ordering_key: Option<&[u8]>) -> Result<(), Error> {
         let mut transformed = vec![b'{'];
-        for transform in self.transforms_of(body)? {
-            let Some(made) = Spi::connect_mut(|_| transform.run(body))? else {
+        for (subscription, transform) in self.transforms_of(body)? {
+            let Some(made) = transform.run(body)? else {
                 continue;
             };
             if transformed.len() > 1 {
                 transformed.push(b',');
             }
-            write_json_string(transform.subscription.to_string().as_bytes(), &mut transformed);
+            write_json_string(subscription.to_string().as_bytes(), &mut transformed);
             transformed.push(b':');
             transformed.extend_from_slice(&made);
         }
@@ -120,22 +112,24 @@ impl<'a> Publishing<'a> {
         self.store(&deposit, &transformed)
     }
 
-    fn transforms_of(&self, body: &[u8]) -> Result<Vec<Transform>, Error> {
+    /// Subscriptions of the event, each with its transform.
+    fn transforms_of(&self, body: &[u8]) -> Result<Vec<(i64, Transform)>, Error> {
         let arguments = [
             text_argument(&self.event_type),
             text_argument(body),
             text_argument(self.trigger.as_bytes()),
         ];
-        let found: spi::Result<Vec<Transform>> = self.called.as_owner(|| {
+        let found: spi::Result<Vec<(i64, Transform)>> = self.called.as_owner(|| {
             Spi::connect_mut(|client| {
                 let rows = client.update(TRANSFORMS, None, &arguments)?;
                 rows.map(|row| {
-                    Ok(Transform {
-                        subscription: row.get(1)?.ok_or(spi::Error::InvalidPosition)?,
+                    let subscription = row.get(1)?.ok_or(spi::Error::InvalidPosition)?;
+                    let transform = Transform {
                         call: row.get(2)?.ok_or(spi::Error::InvalidPosition)?,
                         function: row.get(3)?,
                         context: row.get(4)?.ok_or(spi::Error::InvalidPosition)?,
-                    })
+                    };
+                    Ok((subscription, transform))
                 })
                 .collect()
             })
@@ -152,48 +146,8 @@ impl<'a> Publishing<'a> {
         ];
         let stored = self
             .called
-            .as_owner(|| deposit.store(&PREPARED, STORE, &arguments));
+            .as_owner(|| deposit.store((&PREPARED, STORE), &arguments));
         stored.map_err(|_| not_published())
-    }
-}
-
-impl Transform {
-    /// Runs it as the current user. `None` if it wants no message.
-    ///
-    /// The statement that fired the trigger is visible to it, and its memory goes with the connection.
-    fn run(&self, payload: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let arguments = [jsonb(payload)?, jsonb(&self.context)?];
-        // SAFETY: within the transaction of a trigger; the abort of it pops the snapshot after an error.
-        unsafe {
-            pg_sys::CommandCounterIncrement();
-            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-            let made = transform::run(&self.call, self.function, arguments.map(Some));
-            pg_sys::PopActiveSnapshot();
-            Ok(made?.map(|made| json(made)))
-        }
-    }
-}
-
-/// A value of type jsonb.
-fn jsonb(text: &[u8]) -> Result<pg_sys::Datum, Error> {
-    let text = CString::new(text).map_err(|_| not_published())?;
-    // SAFETY: reads a C string, of which the value is a copy.
-    let value =
-        unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())]) };
-    value.ok_or_else(not_published)
-}
-
-/// The text of a value.
-///
-/// # Safety
-/// The value is of type jsonb.
-unsafe fn json(value: pg_sys::Datum) -> Vec<u8> {
-    // SAFETY: as said; the text is a C string.
-    unsafe {
-        match pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(value)]) {
-            Some(text) => CStr::from_ptr(text.cast_mut_ptr()).to_bytes().to_vec(),
-            None => b"null".to_vec(),
-        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::cell::OnceCell;
 
+use super::call::Call;
 use super::deposit::Deposit;
 use super::plan::Plan;
-use crate::api::message::Prepared;
-use crate::api::owner::Called;
+use crate::api::prepared::Prepared;
 use crate::api::queue;
+use crate::api::transform::Transform;
 use crate::domain::emission::Name;
 use crate::error::Error;
 
@@ -18,16 +19,36 @@ thread_local! {
     static PREPARED: Prepared = const { OnceCell::new() };
 }
 
-/// Stores a message for each row of the deposit, in their order.
+/// Stores a message for each change, in their order. The transform of the queue, if any, runs as the
+/// current user.
 ///
 /// # Errors
-/// There is no such queue.
-pub fn send(deposit: &Deposit, queue: &Name, plan: &Plan, called: Called) -> Result<(), Error> {
-    if deposit.is_empty() {
+/// There is no such queue, though something changed that is to be sent.
+pub fn send(call: &Call, plan: &Plan, queue: &Name) -> Result<(), Error> {
+    let called = call.called();
+    let mut to = None;
+    let mut deposit = Deposit::new();
+    super::for_each_body(call, plan, |body, key| {
+        if to.is_none() {
+            let queue = queue::by_text(queue, called)?;
+            let transform = Transform::of_queue(&queue, plan.headers(), called)?;
+            to = Some((queue.id, transform));
+        }
+        match &to {
+            Some((_, Some(transform))) => {
+                if let Some(made) = transform.run(body)? {
+                    deposit.put(&made, key);
+                }
+            }
+            _ => deposit.put(body, key),
+        }
+        Ok(())
+    })?;
+    let Some((queue_id, _)) = to else {
         return Ok(());
-    }
-    let queue_id = queue::id_by_text(queue, called)?;
-    let stored = called.as_owner(|| deposit.store(&PREPARED, INSERT, &[queue_id.into(), plan.headers()]));
+    };
+    let arguments = [queue_id.into(), plan.headers()];
+    let stored = called.as_owner(|| deposit.store((&PREPARED, INSERT), &arguments));
     stored.map_err(|_| {
         Error::invalid(
             "message was not stored",
