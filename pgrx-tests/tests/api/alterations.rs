@@ -72,7 +72,6 @@ fn alter_queue_changes_only_what_is_given() {
             "transform => 'pg_catalog.jsonb_concat'",
             json!({"transform": "pg_catalog.jsonb_concat"}),
         ),
-        ("reset => '{transform}'", json!({"transform": null})),
         ("reset => '{}'", json!({})),
         ("reset => null", json!({})),
         ("reset => '{null}'", json!({})),
