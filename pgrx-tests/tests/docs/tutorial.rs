@@ -79,21 +79,20 @@ fn receiver() -> Receiver {
     receiver
 }
 
-/// As the reader does, who looks at the receiver before going on.
+/// As the reader does, who looks at the receiver before going on. In one statement, so that no tick becomes a
+/// message in between.
 fn wait_until_all_is_sent(cluster: &Cluster, block: &Block) {
     let mut client = cluster.connect("tutorial");
     wait_until(
         format_args!("all messages of {block} to be sent"),
         DEADLINE,
         || {
-            let waiting: i64 = client
-                .query_one("select count(*) from hooks.message", &[])
-                .unwrap()
-                .get(0);
-            if waiting == 0 {
-                Ok(())
-            } else {
-                Err(format!("{waiting} messages wait"))
+            let waiting = "select (select count(*) from hooks.message),
+                                  (select count(*) from hooks.cron where active and next_run_at <= now())";
+            let row = client.query_one(waiting, &[]).unwrap();
+            match (row.get::<_, i64>(0), row.get::<_, i64>(1)) {
+                (0, 0) => Ok(()),
+                (messages, ticks) => Err(format!("{messages} messages and {ticks} ticks wait")),
             }
         },
     );
