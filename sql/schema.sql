@@ -259,7 +259,7 @@ comment on column hooks.attempt.queue_id is 'The queue it went to.';
 comment on column hooks.attempt.attempted_at is 'When the attempt began.';
 comment on column hooks.attempt.duration_ms is 'How long the attempt took, in milliseconds.';
 comment on column hooks.attempt.status is 'HTTP status of the answer; null when there was none.';
-comment on column hooks.attempt.error_class is 'Null when delivered, else one of status, dns, blocked, connect, tls, timeout, connection_lost, unbuildable, secret, fault.';
+comment on column hooks.attempt.error_class is 'Null when delivered, else one of status, dns, blocked, connect, tls, timeout, connection_lost, auth, unbuildable, secret, fault.';
 comment on column hooks.attempt.error is 'What went wrong, for people.';
 comment on column hooks.attempt.response is 'First bytes of the response body, exactly as they came; at most hooks.response_capture.';
 comment on column hooks.attempt.truncated is 'Whether the response body went on after these bytes.';

@@ -130,6 +130,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         session::exit_for_restart()
     });
     warn(pool.shortfall());
+    warn(pool.distrust());
     let now = session::now();
     Leader {
         database,
@@ -204,6 +205,7 @@ impl Leader {
     fn reconfigure(&mut self) {
         self.pool.reconfigure(pool_settings());
         warn(self.pool.shortfall());
+        warn(self.pool.distrust());
         self.scheduler.set_slots(self.pool.capacity());
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::client::{Client, Group};
-use super::exchange::{Shortage, exchange};
+use super::exchange::{Exchange, Shortage};
 use super::{Attempt, Job, Response};
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
@@ -19,7 +19,20 @@ pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt
     let attempted_at = now();
     let started = Instant::now();
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        exchange(&group.agent(client), client.capture_limit(), job, attempted_at)
+        let auth = job.queue.auth.as_ref().ok();
+        let agent = match auth.and_then(|auth| auth.certificate.as_ref()) {
+            Some(certificate) => client.agent_with(certificate),
+            None => group.agent(client),
+        };
+        let exchange = Exchange {
+            agent: &agent,
+            tokens: client.tokens(),
+            capture_limit: client.capture_limit(),
+            job,
+            now: attempted_at,
+            deadline: started + job.queue.timeout,
+        };
+        exchange.run()
     }));
     let (outcome, response) = caught.unwrap_or_else(|panic| {
         let detail = format!("panic while attempting: {}", panic_text(panic.as_ref()));

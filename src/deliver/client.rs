@@ -13,6 +13,8 @@ use super::lookup::Lookups;
 use super::resolver::Resolver;
 use super::settings::Settings;
 use super::tls::Tls;
+use super::tokens::Tokens;
+use crate::domain::auth::Certificate;
 
 /// Most bytes that came in and were not read, which is also the longest header of an answer.
 const INPUT_BYTES: usize = 16 * 1024;
@@ -28,23 +30,34 @@ pub struct Client {
     descriptors: Arc<Descriptors>,
     idle: Arc<Idle>,
     tls: Arc<Tls>,
+    tokens: Arc<Tokens>,
     max_threads: usize,
 }
 
 impl Client {
     pub fn new(settings: Settings) -> Client {
         let descriptors = Arc::new(Descriptors::new(settings.max_threads));
-        Client::build(settings, Arc::default(), descriptors)
+        Client::build(settings, Arc::default(), Arc::default(), descriptors)
     }
 
-    /// The same client with other settings. Names that were looked up stay known; the addresses are
-    /// checked again each time.
+    /// The same client with other settings. Names that were looked up stay known, as do tokens; the
+    /// addresses are checked again each time.
     pub fn with(&self, settings: Settings) -> Client {
         self.descriptors.adapt(settings.max_threads);
-        Client::build(settings, Arc::clone(&self.lookups), Arc::clone(&self.descriptors))
+        Client::build(
+            settings,
+            Arc::clone(&self.lookups),
+            Arc::clone(&self.tokens),
+            Arc::clone(&self.descriptors),
+        )
     }
 
-    fn build(settings: Settings, lookups: Arc<Lookups>, descriptors: Arc<Descriptors>) -> Client {
+    fn build(
+        settings: Settings,
+        lookups: Arc<Lookups>,
+        tokens: Arc<Tokens>,
+        descriptors: Arc<Descriptors>,
+    ) -> Client {
         Client {
             config: config(),
             lookups,
@@ -52,6 +65,7 @@ impl Client {
             descriptors,
             idle: Arc::default(),
             tls: Arc::new(Tls::new(settings.ca_file.clone())),
+            tokens,
             settings,
         }
     }
@@ -98,10 +112,31 @@ impl Client {
         Arc::clone(&self.descriptors)
     }
 
-    fn agent(&self) -> Agent {
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// What the operator should know if no server can be trusted, as `ca_file` is of no use.
+    pub fn distrust(&self) -> Option<String> {
+        let file = self.settings.ca_file.as_ref()?;
+        let problem = self.tls.problem()?;
+        Some(format!(
+            "trusts no https server, as hooks.ca_file \"{}\" cannot be used: {problem}",
+            file.display()
+        ))
+    }
+
+    /// An agent that shows `certificate` to servers that ask for one. To make one for each attempt takes
+    /// less time than a request.
+    pub fn agent_with(&self, certificate: &Arc<Certificate>) -> Agent {
+        self.agent(Some(Arc::clone(certificate)))
+    }
+
+    fn agent(&self, certificate: Option<Arc<Certificate>>) -> Agent {
         Agent::with_parts(
             self.config.clone(),
             Dialer {
+                certificate,
                 tls: Arc::clone(&self.tls),
                 descriptors: Arc::clone(&self.descriptors),
                 idle: Arc::clone(&self.idle),
@@ -150,7 +185,7 @@ impl Group {
         let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
         match &*agent {
             Some((of, agent)) if Arc::ptr_eq(of, client) => agent.clone(),
-            _ => agent.insert((Arc::clone(client), client.agent())).1.clone(),
+            _ => agent.insert((Arc::clone(client), client.agent(None))).1.clone(),
         }
     }
 }

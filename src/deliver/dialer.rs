@@ -19,6 +19,7 @@ use super::limit::Limit;
 use super::socket::Socket;
 use super::stream::Stream;
 use super::tls::Tls;
+use crate::domain::auth::Certificate;
 use crate::domain::outcome::Unreachable;
 
 /// For connecting, TLS handshake included.
@@ -27,6 +28,8 @@ const CONNECT_BOUND: Duration = Duration::from_secs(10);
 /// Gives connections, to the addresses that the resolver let through and to no other: an idle one or a new
 /// one. A request that allows no idle age gets a new one, and the idle ones to the same host are closed.
 pub struct Dialer {
+    /// Shown to servers that ask for one. Connections made with it serve no one else.
+    pub certificate: Option<Arc<Certificate>>,
     pub tls: Arc<Tls>,
     pub descriptors: Arc<Descriptors>,
     pub idle: Arc<Idle>,
@@ -76,7 +79,9 @@ impl Dialer {
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
-        let stream = self.tls.handshake(socket, host, limit)?;
+        let stream = self
+            .tls
+            .handshake(socket, host, self.certificate.as_ref(), limit)?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 }
@@ -86,7 +91,10 @@ impl Connector for Dialer {
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Connection>, Error> {
         let limit = Limit::new(details.timeout, CONNECT_BOUND);
-        let home = (Arc::clone(&self.idle), Origin::of(details.uri));
+        let home = (
+            Arc::clone(&self.idle),
+            Origin::of(details.uri, self.certificate.clone()),
+        );
         if details.config.max_idle_age().is_zero() {
             self.idle.forget(&home.1);
         } else if let Some(stream) = self.idle.take(&home.1, &details.addrs) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use ureq::Error;
 
+use super::tls;
 use crate::domain::outcome::{Outcome, Unreachable};
 
 /// A failure found by our own parts below ureq. It travels through ureq as [`Error::Other`].
@@ -62,8 +63,14 @@ pub fn outcome(error: &Error, timeout: Duration) -> Outcome {
     }
     match error {
         Error::Timeout(_) => Outcome::TimedOut { after: timeout },
-        Error::Io(error) => Outcome::ConnectionLost {
-            detail: io_detail(error),
+        Error::Io(error) => match tls::rejection(error) {
+            Some(detail) => Outcome::Unreachable {
+                cause: Unreachable::Tls,
+                detail,
+            },
+            None => Outcome::ConnectionLost {
+                detail: io_detail(error),
+            },
         },
         Error::Protocol(error) => Outcome::ConnectionLost {
             detail: format!("answer is not valid HTTP: {error}"),

@@ -8,13 +8,15 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ptr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 use ureq::http::uri::{Authority, Scheme};
 
 use super::stream::Stream;
+use crate::domain::auth::Certificate;
 
 /// Receivers close idle connections after 5 s (Node.js, Apache) to minutes. What they close is noticed, so
 /// this only bounds how long descriptors and memory are kept, here and there.
@@ -23,19 +25,28 @@ const MAX_AGE: Duration = Duration::from_secs(15);
 /// How often all are looked at for their age.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// What a connection can be used for again: scheme, host and port, which the endpoint has spelt in one way.
+/// What a connection can be used for again: scheme, host and port, which the endpoint has spelt in one way,
+/// and the client certificate that was shown. Over one that was made with a certificate, requests of others
+/// would come from its holder.
 #[derive(Clone)]
 pub struct Origin {
     https: bool,
     authority: Option<Authority>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Origin {
-    pub fn of(uri: &Uri) -> Origin {
+    pub fn of(uri: &Uri, certificate: Option<Arc<Certificate>>) -> Origin {
         Origin {
             https: uri.scheme() == Some(&Scheme::HTTPS),
             authority: uri.authority().cloned(),
+            certificate,
         }
+    }
+
+    /// One certificate is not another, even if they look the same.
+    fn certificate(&self) -> *const Certificate {
+        self.certificate.as_ref().map_or(ptr::null(), Arc::as_ptr)
     }
 
     fn authority(&self) -> &str {
@@ -45,7 +56,8 @@ impl Origin {
 
 impl PartialEq for Origin {
     fn eq(&self, other: &Origin) -> bool {
-        (self.https, self.authority()) == (other.https, other.authority())
+        (self.https, self.authority(), self.certificate())
+            == (other.https, other.authority(), other.certificate())
     }
 }
 
@@ -54,7 +66,7 @@ impl Eq for Origin {}
 /// That of `Authority` takes a call for each byte.
 impl Hash for Origin {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.https, self.authority()).hash(state);
+        (self.https, self.authority(), self.certificate()).hash(state);
     }
 }
 

@@ -5,8 +5,9 @@
 //! pool      what the main thread calls
 //! crew      the threads; roster is the state they share, growth says when there are more of them
 //! finished  the way back, with its eventfd
-//! attempt   one job made into one attempt; exchange is its HTTP part, capture reads the body,
-//!           failure says what an error means
+//! attempt   one job made into one attempt; exchange is its HTTP part, with what it authenticates by; send
+//!           is one request, capture reads the body, failure says what an error means
+//! tokens    those of token endpoints that are in use; token_request asks for one
 //! client    one configuration of everything below, replaced as a whole on SIGHUP
 //! resolver  names to checked addresses; lookup asks the system for them
 //! dialer    checked address to connection, an idle one or a new one; stream, of socket and tls, is what it
@@ -34,14 +35,17 @@ mod pool;
 mod resolver;
 mod roster;
 mod running;
+mod send;
 mod settings;
 mod socket;
 mod stream;
 mod thread;
 mod tls;
+mod token_request;
+mod tokens;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use pool::Pool;
 pub use settings::Settings;

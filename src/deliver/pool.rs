@@ -82,6 +82,13 @@ impl Pool {
         self.crew.client().shortfall()
     }
 
+    /// What the operator should know, for the server's log, if the file of certificate authorities is of no
+    /// use. Reads it.
+    #[must_use]
+    pub fn distrust(&self) -> Option<String> {
+        self.crew.client().distrust()
+    }
+
     /// Starts nothing more, and gives back the jobs that were not started. Those under way go on, and
     /// their results can be taken.
     pub fn close(&self) -> Vec<Job> {

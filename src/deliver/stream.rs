@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use super::socket::Socket;
-use super::tls::TlsStream;
+use super::tls::{self, TlsStream};
 
 /// A socket, with TLS or without.
 pub enum Stream {
@@ -29,7 +29,7 @@ impl Stream {
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => socket.read(buffer),
-            Stream::Tls(stream) => stream.read(buffer),
+            Stream::Tls(stream) => tls::read(stream, buffer),
         }
     }
 

@@ -165,7 +165,7 @@ fn invalid(message: impl Into<String>, hint: &str) -> InvalidHeader {
 /// The name in lower case, if it is a token that users may set.
 ///
 /// A name that is not a token is not repeated in the message: it may be a whole header line.
-fn check_name(name: &str) -> Result<String, InvalidHeader> {
+pub(super) fn check_name(name: &str) -> Result<String, InvalidHeader> {
     if name.is_empty() {
         return Err(invalid("header name is empty", GIVE_OBJECT));
     }

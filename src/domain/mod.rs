@@ -4,6 +4,7 @@
 //! `worker.rs` and the threads in `deliver` carry them out.
 
 pub mod address;
+pub mod auth;
 pub mod breaker;
 pub mod cron;
 pub mod emission;

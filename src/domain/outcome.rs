@@ -19,6 +19,8 @@ pub enum Outcome {
     TimedOut { after: Duration },
     /// The connection ended, or spoke something that is not HTTP, before an answer was complete.
     ConnectionLost { detail: String },
+    /// The queue's authentication could not be applied; nothing was sent to the receiver.
+    Unauthenticated { detail: String },
     /// The request could not be built from the stored row; nothing was sent.
     Unbuildable { detail: String },
     /// A secret that the request needs is missing or cannot be used; nothing was sent.
@@ -55,6 +57,7 @@ impl Outcome {
             },
             Outcome::TimedOut { .. } => "timeout",
             Outcome::ConnectionLost { .. } => "connection_lost",
+            Outcome::Unauthenticated { .. } => "auth",
             Outcome::Unbuildable { .. } => "unbuildable",
             Outcome::NoSecret { .. } => "secret",
             Outcome::Fault { .. } => "fault",
@@ -79,6 +82,7 @@ impl Outcome {
             Outcome::TimedOut { after } => format!("timed out after {} ms", after.as_millis()),
             Outcome::Unreachable { detail, .. }
             | Outcome::ConnectionLost { detail }
+            | Outcome::Unauthenticated { detail }
             | Outcome::Unbuildable { detail }
             | Outcome::NoSecret { detail }
             | Outcome::Fault { detail } => detail.clone(),

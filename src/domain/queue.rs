@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::auth::Auth;
 use super::breaker::BreakerPolicy;
 use super::endpoint::Endpoint;
 use super::headers::Headers;
@@ -18,6 +19,8 @@ pub struct Queue {
     pub id: QueueId,
     pub endpoint: Endpoint,
     pub method: Method,
+    /// What it authenticates with, or why that cannot be had: then nothing is sent.
+    pub auth: Result<Auth, String>,
     /// Sent with every message; a header of the message wins over the one of the same name here.
     pub headers: Headers,
     /// For one whole attempt: resolve, connect, send, answer. 1 to 300 s.

@@ -97,6 +97,7 @@ pub fn resolve(policy: &RetryPolicy, attempt: u32, outcome: &Outcome, jitter: f6
         | Outcome::TimedOut { .. }
         | Outcome::ConnectionLost { .. }
         | Outcome::NoSecret { .. }
+        | Outcome::Unauthenticated { .. }
         | Outcome::Fault { .. } => None,
     };
     if attempt >= policy.max_attempts {

@@ -7,6 +7,7 @@ use pgrx::spi::{SpiClient, SpiHeapTupleData};
 
 use super::secret::load_secrets;
 use super::{column, optional, statement};
+use crate::domain::auth::Auth;
 use crate::domain::breaker::BreakerPolicy;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
@@ -104,6 +105,7 @@ fn read(row: &SpiHeapTupleData<'_>, secrets: Secrets) -> Result<Result<Queue, St
         },
         max_in_flight: count(column(row, 11)?),
         active: column(row, 12)?,
+        auth: Ok(Auth::default()),
         dead_letters_block: column(row, 21)?,
         bury_expired: column(row, 22)?,
         secrets,

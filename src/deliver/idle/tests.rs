@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::deliver::descriptors::Descriptors;
 use crate::deliver::socket::Socket;
+use crate::deliver::tests::pki::Authority;
 
 /// A host with connections to it.
 struct Host {
@@ -53,7 +54,7 @@ impl Host {
 }
 
 fn origin(host: &str) -> Origin {
-    Origin::of(&format!("http://{host}.test/").parse().expect("a URL"))
+    Origin::of(&format!("http://{host}.test/").parse().expect("a URL"), None)
 }
 
 /// Waits for the end.
@@ -78,10 +79,28 @@ fn connection_is_used_for_its_own_host_and_scheme_only() {
     let host = Host::new();
     let _end = host.keep();
     let others = ["https://a.test/", "http://b.test/", "http://a.test:8080/"];
-    for other in others.map(|other| Origin::of(&other.parse().expect("a URL"))) {
+    for other in others.map(|other| Origin::of(&other.parse().expect("a URL"), None)) {
         assert!(host.idle.take(&other, &[host.address()]).is_none());
     }
     assert!(host.take().is_some());
+}
+
+#[test]
+fn connection_serves_the_holder_of_its_certificate_only() {
+    let host = Host::new();
+    let authority = Authority::new();
+    let [first, second] = [(); 2].map(|()| Arc::new(authority.client("same").certificate()));
+    let of = |certificate| Origin::of(&"https://a.test/".parse().expect("a URL"), certificate);
+    let (stream, _end) = host.connect();
+    host.idle.put(of(Some(Arc::clone(&first))), stream);
+    for other in [None, Some(second)] {
+        assert!(host.idle.take(&of(other), &[host.address()]).is_none());
+    }
+    assert!(host.idle.take(&of(Some(first)), &[host.address()]).is_some());
+    let (stream, _end) = host.connect();
+    host.idle.put(of(None), stream);
+    let third = Arc::new(authority.client("same").certificate());
+    assert!(host.idle.take(&of(Some(third)), &[host.address()]).is_none());
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! The pool against small receivers on 127.0.0.1.
 
+mod auth;
 mod connections;
 mod crew;
 mod failures;
 mod limits;
+mod mutual_tls;
+mod oauth;
 mod outcomes;
+pub mod pki;
 mod receiver;
 mod reuse;
 mod tls;
@@ -17,6 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Attempt, Job, Pool, Settings};
 use crate::domain::address::AddressRules;
+use crate::domain::auth::Auth;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::domain::message::{Body, Message};
@@ -54,6 +59,7 @@ fn queue(url: &str) -> Queue {
         bury_expired: false,
         secrets: Default::default(),
         active: true,
+        auth: Ok(Auth::default()),
     }
 }
 

@@ -1,56 +1,32 @@
-//! https against a receiver with a certificate of our own.
+//! https against receivers with certificates of our own.
 
-use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
+use super::pki::{Authority, Issued, Seen, Server, VERSIONS, trusting};
 use super::receiver::Receiver;
 use super::{attempt_with, queue, settings};
 use crate::deliver::{Pool, Settings};
 use crate::domain::message::Body;
 use crate::domain::outcome::{Outcome, Unreachable};
 
-const RECEIVER: &[u8] = include_bytes!("certificates/receiver.pem");
-const KEY: &[u8] = include_bytes!("certificates/receiver.key");
+const OK: Outcome = Outcome::Accepted { status: 200 };
 
-fn authority() -> PathBuf {
-    PathBuf::from(file!())
-        .with_file_name("certificates")
-        .join("authority.pem")
+fn attempt(pool: &Pool, host: &str, receiver: &Receiver) -> Outcome {
+    let url = format!("https://{host}:{}/", receiver.port());
+    attempt_with(pool, queue(&url), Body::Empty).outcome
 }
 
-/// Answers every request on a TLS connection with 200.
-fn receiver() -> Receiver {
-    let chain = vec![CertificateDer::from_pem_slice(RECEIVER).expect("a certificate")];
-    let key = PrivateKeyDer::from_pem_slice(KEY).expect("a key");
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .expect("a server");
-    let config = Arc::new(config);
-    Receiver::new(move |peer| {
-        let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
-        let mut stream = StreamOwned::new(connection, peer.stream.try_clone().expect("a socket"));
-        let mut request = [0; 4096];
-        while matches!(stream.read(&mut request), Ok(1..)) {
-            let _ = stream
-                .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{}", peer.number).as_bytes());
-        }
-    })
-}
-
-fn pool(ca_file: PathBuf) -> Pool {
-    Pool::start(Settings {
-        ca_file: Some(ca_file),
-        ..settings()
-    })
-    .expect("a pool")
+/// What comes of a message to `host`, where a server of this identity is that `authority` issued.
+fn judged(authority: &Authority, identity: Issued, host: &str) -> Outcome {
+    let (receiver, seen) = Server::new(identity).start();
+    let outcome = attempt(&trusting(authority.file().path()), host, &receiver);
+    let requests = seen.lock().expect("a log").len();
+    assert_eq!(
+        requests,
+        usize::from(outcome == OK),
+        "a request came without trust"
+    );
+    outcome
 }
 
 fn unreachable(outcome: &Outcome) -> &str {
@@ -65,50 +41,172 @@ fn unreachable(outcome: &Outcome) -> &str {
 
 #[test]
 fn trusted_certificate_delivers_and_the_connection_is_kept() {
-    let receiver = receiver();
-    let pool = pool(authority());
+    let authority = Authority::new();
+    let (receiver, _) = Server::new(authority.server(&["127.0.0.1"])).start();
+    let file = authority.file();
+    let pool = trusting(file.path());
     for _ in 0..5 {
         let url = format!("https://127.0.0.1:{}/", receiver.port());
         let attempt = attempt_with(&pool, queue(&url), Body::Text(b"{}".to_vec()));
-        assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
+        assert_eq!(attempt.outcome, OK);
         assert_eq!(attempt.response.body, b"0");
     }
 }
 
 #[test]
-fn unknown_authority_is_not_trusted() {
-    let receiver = receiver();
-    let pool = Pool::start(settings()).expect("a pool");
-    let attempt = attempt_with(
-        &pool,
-        queue(&format!("https://127.0.0.1:{}/", receiver.port())),
-        Body::Empty,
+fn name_and_address_and_each_version_are_accepted() {
+    let authority = Authority::new();
+    let file = authority.file();
+    for versions in VERSIONS {
+        let mut server = Server::new(authority.server(&["localhost", "127.0.0.1"]));
+        server.versions = versions;
+        let (receiver, seen) = server.start();
+        let pool = trusting(file.path());
+        assert_eq!(attempt(&pool, "localhost", &receiver), OK);
+        assert_eq!(attempt(&pool, "127.0.0.1", &receiver), OK);
+        let seen = seen.lock().expect("a log").clone();
+        let http = Some(b"http/1.1".to_vec());
+        // A server name is a name: addresses are never told (RFC 6066, section 3).
+        let expected = [(0, Some("localhost")), (1, None)].map(|(number, name)| Seen {
+            number,
+            server_name: name.map(str::to_owned),
+            protocol: http.clone(),
+            certificate: None,
+        });
+        assert_eq!(seen, expected);
+    }
+}
+
+#[test]
+fn certificates_that_prove_nothing_are_told_apart() {
+    let authority = Authority::new();
+    for (identity, said) in [
+        (authority.of_year(&["127.0.0.1"], 2019), "certificate expired"),
+        (
+            authority.of_year(&["127.0.0.1"], 2080),
+            "certificate not valid yet",
+        ),
+        (authority.server(&["elsewhere.test"]), "not valid for name"),
+        (authority.server(&["127.0.0.2"]), "not valid for name"),
+        (
+            Issued::self_signed(&["127.0.0.1"]),
+            "an authority that is not trusted",
+        ),
+        (
+            Authority::new().server(&["127.0.0.1"]),
+            "an authority that is not trusted",
+        ),
+        (
+            authority.client("127.0.0.1"),
+            "does not allow extended key usage for server authentication",
+        ),
+    ] {
+        let outcome = judged(&authority, identity, "127.0.0.1");
+        let detail = unreachable(&outcome);
+        assert!(
+            detail.starts_with("TLS handshake failed: ") && detail.contains(said),
+            "{said}: {detail}"
+        );
+    }
+}
+
+#[test]
+fn name_is_checked_even_if_the_address_is_right() {
+    let authority = Authority::new();
+    let outcome = judged(&authority, authority.server(&["127.0.0.1"]), "localhost");
+    assert!(
+        unreachable(&outcome).contains("not valid for name"),
+        "{outcome:?}"
     );
-    let detail = unreachable(&attempt.outcome);
+}
+
+#[test]
+fn authority_of_no_trust_is_not_trusted() {
+    let (receiver, _) = Server::new(Authority::new().server(&["127.0.0.1"])).start();
+    let outcome = attempt(&Pool::start(settings()).expect("a pool"), "127.0.0.1", &receiver);
+    let detail = unreachable(&outcome);
     // On a machine without any certificates there is nobody to trust at all.
     assert!(detail.contains("certificate"), "{detail}");
 }
 
 #[test]
-fn certificate_for_another_host_is_not_trusted() {
-    let receiver = receiver();
-    let url = format!("https://localhost:{}/", receiver.port());
-    let attempt = attempt_with(&pool(authority()), queue(&url), Body::Empty);
-    let detail = unreachable(&attempt.outcome);
-    assert!(detail.contains("not valid for name"), "{detail}");
+fn server_that_does_not_speak_tls_is_a_failure_of_tls() {
+    let receiver = Receiver::new(|peer| {
+        peer.reset();
+        peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    let authority = Authority::new();
+    let outcome = attempt(&trusting(authority.file().path()), "127.0.0.1", &receiver);
+    unreachable(&outcome);
+}
+
+#[test]
+fn hanging_handshake_is_a_timeout() {
+    let receiver = Receiver::new(super::receiver::Peer::hang);
+    let authority = Authority::new();
+    let file = authority.file();
+    let mut queue = queue(&format!("https://127.0.0.1:{}/", receiver.port()));
+    queue.timeout = std::time::Duration::from_secs(1);
+    let outcome = attempt_with(&trusting(file.path()), queue, Body::Empty).outcome;
+    assert_eq!(outcome.error_class(), Some("timeout"));
 }
 
 #[test]
 fn missing_ca_file_fails_until_it_is_there() {
-    let receiver = receiver();
-    let url = format!("https://127.0.0.1:{}/", receiver.port());
-    let pool = pool(PathBuf::from("/nonexistent/authority.pem"));
-    let before = attempt_with(&pool, queue(&url), Body::Empty);
-    assert!(unreachable(&before.outcome).starts_with("could not load CA certificates: "));
+    let authority = Authority::new();
+    let (receiver, _) = Server::new(authority.server(&["127.0.0.1"])).start();
+    let pool = trusting(&PathBuf::from("/nonexistent/authority.pem"));
+    let before = attempt(&pool, "127.0.0.1", &receiver);
+    assert!(unreachable(&before).starts_with("could not load CA certificates: "));
+    let file = authority.file();
     pool.reconfigure(Settings {
-        ca_file: Some(authority()),
+        ca_file: Some(file.path().to_owned()),
         ..settings()
     });
-    let after = attempt_with(&pool, queue(&url), Body::Empty);
-    assert_eq!(after.outcome, Outcome::Accepted { status: 200 });
+    assert_eq!(attempt(&pool, "127.0.0.1", &receiver), OK);
+}
+
+#[test]
+fn ca_file_is_read_anew_when_the_settings_are() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let (receiver, _) = Server::new(second.server(&["127.0.0.1"])).start();
+    let file = first.file();
+    let with_file = || Settings {
+        ca_file: Some(file.path().to_owned()),
+        ..settings()
+    };
+    let pool = Pool::start(with_file()).expect("a pool");
+    let before = attempt(&pool, "127.0.0.1", &receiver);
+    assert!(
+        unreachable(&before).contains("an authority that is not trusted"),
+        "{before:?}"
+    );
+    std::fs::copy(second.file().path(), file.path()).expect("replaced");
+    let unread = attempt(&pool, "127.0.0.1", &receiver);
+    assert!(
+        unreachable(&unread).contains("an authority that is not trusted"),
+        "{unread:?}"
+    );
+    pool.reconfigure(with_file());
+    assert_eq!(attempt(&pool, "127.0.0.1", &receiver), OK);
+}
+
+#[test]
+fn useless_ca_file_is_told_and_trusts_nobody() {
+    let authority = Authority::new();
+    let (receiver, _) = Server::new(authority.server(&["127.0.0.1"])).start();
+    let file = authority.file();
+    assert_eq!(trusting(file.path()).distrust(), None);
+    for content in [
+        "",
+        "no certificate",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        std::fs::write(file.path(), content).expect("written");
+        let pool = trusting(file.path());
+        let told = pool.distrust().expect("a complaint");
+        assert!(told.contains("hooks.ca_file") && told.contains("could not load CA certificates"));
+        let outcome = attempt(&pool, "127.0.0.1", &receiver);
+        assert!(unreachable(&outcome).starts_with("could not load CA certificates: "));
+    }
 }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::auth::Auth;
 use super::super::endpoint::Endpoint;
 use super::super::queue::AcceptedStatuses;
 use super::super::retry::RetryPolicy;
@@ -26,6 +27,7 @@ fn queue(headers: Value) -> Queue {
         bury_expired: false,
         secrets: Default::default(),
         active: true,
+        auth: Ok(Auth::default()),
     }
 }
 

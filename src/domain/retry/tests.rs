@@ -169,6 +169,11 @@ fn every_failure_is_retried_except_one_that_cannot_be_sent() {
             Resolution::RetryIn(seconds(10)),
             Resolution::Dead,
         ),
+        (
+            Outcome::Unauthenticated { detail: detail() },
+            Resolution::RetryIn(seconds(10)),
+            Resolution::Dead,
+        ),
     ] {
         assert_eq!(resolve(&policy, 1, &outcome, 0.0), first, "{outcome:?}");
         assert_eq!(resolve(&policy, 2, &outcome, 0.0), first, "{outcome:?}");

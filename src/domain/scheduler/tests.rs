@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::domain::auth::Auth;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::domain::outcome::Outcome;
@@ -36,6 +37,7 @@ fn queue(id: QueueId, max_in_flight: u32, max_attempts: u32) -> Arc<Queue> {
         bury_expired: false,
         secrets: Default::default(),
         active: true,
+        auth: Ok(Auth::default()),
     })
 }
 

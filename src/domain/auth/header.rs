@@ -1,0 +1,140 @@
+//! A header whose value is a credential.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use super::{InvalidAuth, check_length, check_printable, invalid};
+use crate::domain::headers;
+
+/// Longest token, key, or user name and password, in bytes.
+const MAX_CREDENTIAL_BYTES: usize = headers::MAX_VALUE_BYTES;
+
+/// Headers that say what a body is and where it goes; a key in their place would break each request.
+const MEANINGFUL: [&str; 6] = [
+    "content-type",
+    "content-encoding",
+    "user-agent",
+    "accept",
+    "accept-encoding",
+    "date",
+];
+
+/// Name and value of a header that authenticates a request. The value goes nowhere but into the request.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthHeader {
+    name: HeaderName,
+    value: HeaderValue,
+}
+
+impl AuthHeader {
+    /// `Authorization: Bearer` (RFC 6750, section 2.1). More characters are let through than its grammar
+    /// has, as tokens in use have them: visible ASCII, and so no blanks.
+    ///
+    /// # Errors
+    /// Another character in the token, or a length that no token has.
+    pub fn bearer(token: &str) -> Result<AuthHeader, InvalidAuth> {
+        check_length("token", token, MAX_CREDENTIAL_BYTES)?;
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(invalid(
+                "token contains a blank, a control character or a non-ASCII character",
+                "Give the token alone, without the word Bearer and without a line end.",
+            ));
+        }
+        AuthHeader::new(AUTHORIZATION, format!("Bearer {token}"))
+    }
+
+    /// `Authorization: Basic`, in UTF-8 (RFC 7617, section 2).
+    ///
+    /// # Errors
+    /// A colon in the user name, or a control character.
+    pub fn basic(username: &str, password: &str) -> Result<AuthHeader, InvalidAuth> {
+        check_length("user name", username, MAX_CREDENTIAL_BYTES / 4)?;
+        if password.len() > MAX_CREDENTIAL_BYTES / 4 {
+            return Err(invalid(
+                format!("password is longer than {} bytes", MAX_CREDENTIAL_BYTES / 4),
+                "Use bearer or an API key for long credentials.",
+            ));
+        }
+        check_printable("user name", username)?;
+        check_printable("password", password)?;
+        if username.contains(':') {
+            return Err(invalid(
+                "user name contains a colon",
+                "Basic authentication cannot carry such a name; choose another one.",
+            ));
+        }
+        let pair = BASE64_STANDARD.encode(format!("{username}:{password}"));
+        AuthHeader::new(AUTHORIZATION, format!("Basic {pair}"))
+    }
+
+    /// A key in the header called `name`.
+    ///
+    /// # Errors
+    /// `name` is no name of a header that users may set, or the key is not visible ASCII with blanks inside.
+    pub fn api_key(name: &str, key: &str) -> Result<AuthHeader, InvalidAuth> {
+        let name = api_key_name(name)?;
+        check_length("key", key, MAX_CREDENTIAL_BYTES)?;
+        let inner = key.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if !inner || key.trim() != key {
+            return Err(invalid(
+                "key contains a control character, a non-ASCII character, or a blank at its start or end",
+                "Use visible ASCII characters; a line end often comes from reading a file.",
+            ));
+        }
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable())?;
+        AuthHeader::new(name, key.to_owned())
+    }
+
+    fn new(name: HeaderName, value: String) -> Result<AuthHeader, InvalidAuth> {
+        let mut value = HeaderValue::try_from(value).map_err(|_| unsendable())?;
+        value.set_sensitive(true);
+        Ok(AuthHeader { name, value })
+    }
+
+    /// The name, in lower case. Whoever shows the headers of a request masks this one.
+    #[must_use]
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// Puts the header among `headers`, in place of those of the same name.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        headers.insert(self.name.clone(), self.value.clone());
+    }
+
+    #[cfg(test)]
+    pub(super) fn value(&self) -> &str {
+        self.value.to_str().unwrap()
+    }
+}
+
+/// The name of a header that may carry a key, in lower case.
+///
+/// # Errors
+/// The header is reserved, or means something else.
+fn api_key_name(name: &str) -> Result<String, InvalidAuth> {
+    let name = headers::check_name(name).map_err(|problem| invalid(problem.message, problem.hint))?;
+    if MEANINGFUL.contains(&name.as_str()) {
+        return Err(invalid(
+            format!("header \"{name}\" cannot carry a key"),
+            "Use the header that the receiver looks for the key in, such as X-Api-Key.",
+        ));
+    }
+    Ok(name)
+}
+
+fn unsendable() -> InvalidAuth {
+    invalid(
+        "credential cannot be sent in a header",
+        "Use visible ASCII characters.",
+    )
+}
+
+impl fmt::Debug for AuthHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthHeader({})", self.name)
+    }
+}
