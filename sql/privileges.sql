@@ -120,7 +120,10 @@ grant execute on function
 grant execute on function hooks.cron_preview(text, text, timestamptz, integer) to hooks_admin, hooks_reader;
 grant select on hooks.cron_status to hooks_admin, hooks_reader;
 
-grant select on hooks.attempt, hooks.message_log, hooks.queue_state to hooks_reader;
+grant select on hooks.attempt, hooks.queue_state to hooks_reader;
+-- Not what the messages said.
+grant select (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at, event_id, kept)
+  on hooks.message_log to hooks_reader;
 grant select on hooks.worker, hooks.message_state to hooks_admin, hooks_reader;
 grant execute on function
   hooks.status(bigint),
@@ -131,7 +134,7 @@ grant execute on function
   hooks.workers()
   to hooks_admin, hooks_reader;
 
--- A restore brings queues and messages back.
+-- A restore brings queues, messages and dead letters back, and no history: its partitions come and go.
 select pg_catalog.pg_extension_config_dump('hooks.queue', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.cron', '');
@@ -144,8 +147,6 @@ select pg_catalog.pg_extension_config_dump('hooks.subscription', '');
 select pg_catalog.pg_extension_config_dump('hooks.subscription_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.idempotency_key', '');
 select pg_catalog.pg_extension_config_dump('hooks.dead_letter', '');
-select pg_catalog.pg_extension_config_dump('hooks.message_log', '');
-select pg_catalog.pg_extension_config_dump('hooks.attempt', '');
 
 do $$
 begin

@@ -49,6 +49,8 @@ create table hooks.queue (
   ordering_policy      text not null default 'skip',
   bury_expired         boolean not null default false,
   transform            text,
+  keep_bodies          boolean not null default false,
+  keep_attempts        text not null default 'all',
   constraint queue_pkey
     primary key (id),
   constraint queue_name_is_unique
@@ -90,6 +92,8 @@ comment on column hooks.queue.updated_at is 'When the queue was last changed.';
 comment on column hooks.queue.ordering_policy is 'What a dead letter means for later messages of its ordering key: skip lets them go, block holds them back until it is redriven or deleted.';
 comment on column hooks.queue.bury_expired is 'Whether a message that expires becomes a dead letter.';
 comment on column hooks.queue.transform is 'SQL function (body jsonb, context jsonb) that returns the body to send, or null for no message. It runs as whoever sends; not for events and schedules.';
+comment on column hooks.queue.keep_bodies is 'Whether hooks.message_log keeps what is needed to send a delivered message again.';
+comment on column hooks.queue.keep_attempts is 'Which attempts are recorded in hooks.attempt: all, failures or none.';
 
 create table hooks.queue_state (
   queue_id bigint not null,
@@ -145,6 +149,11 @@ alter table hooks.message set (
 );
 
 create index message_by_due on hooks.message (queue_id, due_at, id);
+
+-- For lists alone: the newest of a queue, and those that were attempted.
+create index message_by_queue on hooks.message (queue_id, created_at, id);
+create index retrying_by_queue on hooks.message (queue_id, created_at, id)
+  where attempt > attempts_before;
 
 -- The hash makes every key short; keys that share one are kept in order together.
 create index message_by_key on hooks.message (queue_id, pg_catalog.hashtextextended(ordering_key, 0), id)
@@ -235,6 +244,8 @@ comment on column hooks.cron.updated_at is 'When somebody last changed the entry
 
 -- What became of messages -------------------------------------------------------------------------
 
+-- Partitions of a day are made ahead and dropped by the leader (sql/functions/history.sql).
+
 create table hooks.attempt (
   message_id    bigint not null,
   attempt       integer not null,
@@ -248,11 +259,17 @@ create table hooks.attempt (
   truncated     boolean not null default false,
   constraint attempt_counts_from_one
     check (attempt > 0)
-);
+) partition by range (attempted_at);
 
 create index attempt_by_message on hooks.attempt (message_id, attempt);
+create index attempt_by_time on hooks.attempt (attempted_at, message_id);
+create index attempt_by_queue on hooks.attempt (queue_id, attempted_at, message_id);
+create index failure_by_time on hooks.attempt (attempted_at, message_id)
+  where error_class is not null;
+create index failure_by_queue on hooks.attempt (queue_id, attempted_at, message_id)
+  where error_class is not null;
 
-comment on table hooks.attempt is 'One row for each HTTP request made for a message.';
+comment on table hooks.attempt is 'One row for each attempt to deliver a message. Each day (UTC) has a partition, dropped after hooks.attempt_retention.';
 comment on column hooks.attempt.message_id is 'The message that was attempted.';
 comment on column hooks.attempt.attempt is 'Number of the attempt, counted from 1 over the whole life of the message.';
 comment on column hooks.attempt.queue_id is 'The queue it went to.';
@@ -274,15 +291,27 @@ create table hooks.message_log (
   due_at      timestamptz not null,
   finished_at timestamptz not null,
   event_id    bigint,
+  kept        boolean not null default false,
+  headers     jsonb,
+  body        text,
+  body_bytes  bytea,
+  ordering_key text,
+  envelope    text,
   constraint finished_state
     check (state in ('delivered', 'dead', 'expired', 'cancelled'))
-);
+) partition by range (finished_at);
 
 create index message_log_by_id on hooks.message_log (id);
+create index message_log_by_time on hooks.message_log (created_at, id);
+create index message_log_by_queue on hooks.message_log (queue_id, created_at, id);
+create index undelivered_by_time on hooks.message_log (created_at, id)
+  where state <> 'delivered';
+create index undelivered_by_queue on hooks.message_log (queue_id, created_at, id)
+  where state <> 'delivered';
 create index message_log_by_event on hooks.message_log (event_id)
   where event_id is not null;
 
-comment on table hooks.message_log is 'Messages that are finished: one row each, without the body. A dead letter is in hooks.dead_letter until it is purged.';
+comment on table hooks.message_log is 'Messages that are finished: one row each, with what is needed to send it again if the queue says keep_bodies. A dead letter is in hooks.dead_letter until it is purged. Each day (UTC) has a partition, dropped after hooks.history_retention.';
 comment on column hooks.message_log.id is 'Id of the message.';
 comment on column hooks.message_log.queue_id is 'The queue it was sent to.';
 comment on column hooks.message_log.state is 'How it ended: delivered, dead (and purged), expired or cancelled.';
@@ -292,6 +321,21 @@ comment on column hooks.message_log.created_at is 'When the message was stored.'
 comment on column hooks.message_log.due_at is 'When its last attempt was due.';
 comment on column hooks.message_log.finished_at is 'When it ended.';
 comment on column hooks.message_log.event_id is 'The event that it told of, if any.';
+comment on column hooks.message_log.kept is 'Whether it can be sent again: a row of hooks.message with queue_id, event_id, headers, body, body_bytes, ordering_key and envelope of this one sends the same. The event stays as long as this row does.';
+comment on column hooks.message_log.headers is 'Headers of the message, if kept.';
+comment on column hooks.message_log.body is 'Text body, if kept; null where there was none, or the payload of the event was sent.';
+comment on column hooks.message_log.body_bytes is 'Binary body, if kept.';
+comment on column hooks.message_log.ordering_key is 'Ordering key, if kept.';
+comment on column hooks.message_log.envelope is 'How payload or body was wrapped, if kept and of an event.';
+
+-- What no day has a partition for: no row is ever refused.
+create table hooks.attempt_default (like hooks.attempt including all);
+alter table hooks.attempt attach partition hooks.attempt_default default;
+create table hooks.message_log_default (like hooks.message_log including all);
+alter table hooks.message_log attach partition hooks.message_log_default default;
+create index message_log_default_by_end on hooks.message_log_default (finished_at);
+comment on table hooks.attempt_default is 'Attempts of days that have no partition of their own. Rows go after hooks.attempt_retention.';
+comment on table hooks.message_log_default is 'Messages that finished on days without a partition of their own. Rows go after hooks.history_retention.';
 
 create table hooks.dead_letter (
   id          bigint not null,
@@ -314,6 +358,9 @@ create table hooks.dead_letter (
 );
 
 create index dead_letter_by_queue on hooks.dead_letter (queue_id, dead_at, id);
+create index dead_letter_by_time on hooks.dead_letter (dead_at, id);
+create index dead_letter_by_birth on hooks.dead_letter (created_at, id);
+create index dead_letter_by_queue_and_birth on hooks.dead_letter (queue_id, created_at, id);
 create index dead_letter_by_key on hooks.dead_letter (queue_id, pg_catalog.hashtextextended(ordering_key, 0), id)
   where ordering_key is not null;
 

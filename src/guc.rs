@@ -19,6 +19,9 @@ static MAX_BODY_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static RESPONSE_CAPTURE: GucSetting<i32> = GucSetting::<i32>::new(16 << 10);
 static RESCAN_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static IDEMPOTENCY_WINDOW: GucSetting<i32> = GucSetting::<i32>::new(86_400_000);
+static HISTORY_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * DAY_SECONDS);
+static ATTEMPT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * DAY_SECONDS);
+static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static REQUIRE_HTTPS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -27,6 +30,9 @@ static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new
 const BODY_SIZE_CAP: i32 = 64 << 20;
 /// Largest part of a response that is ever kept: 1 MiB.
 const RESPONSE_CAPTURE_CAP: i32 = 1 << 20;
+const DAY_SECONDS: i32 = 86_400;
+/// Longest time for which history is kept, unless for good: ten years.
+const RETENTION_CAP: i32 = 3650 * DAY_SECONDS;
 
 /// Defines all settings and reserves their prefix.
 pub fn register() {
@@ -86,6 +92,33 @@ pub fn register() {
         1_000,
         1_209_600_000,
         GucFlags::UNIT_MS,
+    );
+    int(
+        c"hooks.history_retention",
+        c"How long finished messages stay in hooks.message_log.",
+        c"They go by whole days, in UTC; 0 keeps each day until it is over, and -1 keeps all for good.",
+        &HISTORY_RETENTION,
+        -1,
+        RETENTION_CAP,
+        GucFlags::UNIT_S,
+    );
+    int(
+        c"hooks.attempt_retention",
+        c"How long attempts stay in hooks.attempt.",
+        c"They go by whole days, in UTC; 0 keeps each day until it is over, and -1 keeps all for good.",
+        &ATTEMPT_RETENTION,
+        -1,
+        RETENTION_CAP,
+        GucFlags::UNIT_S,
+    );
+    int(
+        c"hooks.dead_letter_retention",
+        c"How long dead letters stay in hooks.dead_letter.",
+        c"0 removes them at the next rescan; -1 keeps them until somebody redrives or deletes them.",
+        &DEAD_LETTER_RETENTION,
+        -1,
+        RETENTION_CAP,
+        GucFlags::UNIT_S,
     );
     check::define_networks(
         c"hooks.allowed_networks",
@@ -149,6 +182,23 @@ pub fn rescan_interval() -> Duration {
 /// How long an idempotency key is remembered.
 pub fn idempotency_window() -> Duration {
     Duration::from_millis(u64::try_from(IDEMPOTENCY_WINDOW.get()).unwrap_or(0))
+}
+
+/// Seconds that each part of the history is kept; negative for good.
+#[derive(Clone, Copy)]
+pub struct Retention {
+    pub messages: i32,
+    pub attempts: i32,
+    pub dead_letters: i32,
+}
+
+/// How long history is kept.
+pub fn retention() -> Retention {
+    Retention {
+        messages: HISTORY_RETENTION.get(),
+        attempts: ATTEMPT_RETENTION.get(),
+        dead_letters: DEAD_LETTER_RETENTION.get(),
+    }
 }
 
 /// The address rules as set, or what is wrong with `hooks.allowed_networks`.

@@ -88,6 +88,7 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
     session::bound_lock_waits();
     session::end_in_order_on_sigterm();
     let mut leader = begin(database, extension);
+    leader.begin_history();
     let waits = WaitSet::new(leader.pool.wake_fd());
     database.lead(session::to_postgres(session::now()).into());
     log!("pg_hooks worker leads in this database");

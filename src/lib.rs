@@ -30,6 +30,11 @@ extension_sql_file!(
     requires = ["secrets"]
 );
 extension_sql_file!(
+    "../sql/functions/history.sql",
+    name = "history",
+    requires = ["schema"]
+);
+extension_sql_file!(
     "../sql/functions/queues.sql",
     name = "queues",
     requires = ["checks"]
@@ -87,7 +92,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/views.sql",
     name = "views",
-    requires = ["worker", "cron", "dead_letters"]
+    requires = ["worker", "cron", "dead_letters", "history"]
 );
 extension_sql_file!(
     "../sql/privileges.sql",

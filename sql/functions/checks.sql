@@ -181,6 +181,11 @@ begin
      and (new.transform is distinct from old.transform or (new.active and new.active is distinct from old.active)) then
     new.transform := hooks.check_transform(new.transform, new.active);
   end if;
+  if new.keep_bodies is null or new.keep_attempts is null
+     or new.keep_attempts not in ('all', 'failures', 'none') then
+    perform hooks.refuse('keep_bodies must be true or false, and keep_attempts all, failures or none',
+      'Give keep_attempts => ''failures'' to record only the attempts that failed, or ''none'' for none.');
+  end if;
   if new.dead_letter_queue_id is distinct from old.dead_letter_queue_id then
     perform hooks.check_dead_letter_queue(new.id, new.dead_letter_queue_id);
   end if;

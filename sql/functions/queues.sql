@@ -33,7 +33,9 @@ create function hooks.create_queue(
   breaker_max_probes integer default 10,
   ordering_policy   text default 'skip',
   bury_expired      boolean default false,
-  transform         text default null
+  transform         text default null,
+  keep_bodies       boolean default false,
+  keep_attempts     text default 'all'
 )
 returns bigint
 language plpgsql
@@ -48,14 +50,14 @@ begin
     retry_schedule, min_backoff, max_backoff, dead_letter_queue_id, max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired, transform)
+    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts)
   values (name, url, method, coalesce(headers, '{}'), timeout, accepted_statuses, max_attempts,
     retry_schedule, min_backoff, max_backoff,
     case when dead_letter_queue is not null then hooks.queue_id(dead_letter_queue) end,
     max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired, transform)
+    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts)
   returning id into made;
   return made;
 exception
@@ -94,7 +96,9 @@ create function hooks.alter_queue(
   breaker_max_probes integer default null,
   ordering_policy   text default null,
   bury_expired      boolean default null,
-  transform         text default null
+  transform         text default null,
+  keep_bodies       boolean default null,
+  keep_attempts     text default null
 )
 returns void
 language plpgsql
@@ -143,7 +147,9 @@ begin
     breaker_max_probes = coalesce(breaker_max_probes, q.breaker_max_probes),
     ordering_policy = coalesce(ordering_policy, q.ordering_policy),
     bury_expired = coalesce(bury_expired, q.bury_expired),
-    transform = coalesce(transform, case when not 'transform' = any (reset) then q.transform end)
+    transform = coalesce(transform, case when not 'transform' = any (reset) then q.transform end),
+    keep_bodies = coalesce(keep_bodies, q.keep_bodies),
+    keep_attempts = coalesce(keep_attempts, q.keep_attempts)
   where q.id = changed;
 exception
   when unique_violation then

@@ -40,8 +40,44 @@ pub struct Queue {
     pub bury_expired: bool,
     /// What only this process and the receiver know.
     pub secrets: Secrets,
+    /// Whether finished messages stay as they were, to be sent again.
+    pub keep_bodies: bool,
+    /// Which attempts are recorded.
+    pub keep_attempts: KeepAttempts,
     /// Paused or inactive queues keep their messages and send nothing.
     pub active: bool,
+}
+
+/// Which attempts of a queue are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepAttempts {
+    #[default]
+    All,
+    Failures,
+    None,
+}
+
+impl KeepAttempts {
+    /// The choice of that name in `hooks.queue.keep_attempts`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<KeepAttempts> {
+        Some(match name {
+            "all" => KeepAttempts::All,
+            "failures" => KeepAttempts::Failures,
+            "none" => KeepAttempts::None,
+            _ => return None,
+        })
+    }
+
+    /// Whether an attempt is recorded that failed, or did not.
+    #[must_use]
+    pub fn records(self, failed: bool) -> bool {
+        match self {
+            KeepAttempts::All => true,
+            KeepAttempts::Failures => failed,
+            KeepAttempts::None => false,
+        }
+    }
 }
 
 /// Request methods a queue may use.

@@ -89,7 +89,10 @@ impl Leader {
                 (Admission::Expire(_), _) if self.buries_expired(row.queue_id) => {
                     graves.push(grave(&row, "expired", "its time was over".to_owned()));
                 }
-                (Admission::Expire(_), _) => expired.push(row.candidate),
+                (Admission::Expire(_), _) => {
+                    let policy = self.scheduler.queue(row.queue_id);
+                    expired.push((row.candidate, policy.is_some_and(|queue| queue.keep_bodies)));
+                }
                 (_, Some(Err(problem))) => graves.push(grave(&row, "unreadable", problem.clone())),
                 (Admission::ClaimAndSend(_), _) => claimed.push(row),
                 (Admission::Send(_), _) => free.push(row),
@@ -187,18 +190,19 @@ impl Leader {
             .is_some_and(|queue| queue.bury_expired)
     }
 
-    /// Ends messages whose time is over.
-    fn expire(&mut self, expired: Vec<Candidate>) -> Result<(), Failure> {
+    /// Ends messages whose time is over; with each, whether it stays in the log as it was.
+    fn expire(&mut self, expired: Vec<(Candidate, bool)>) -> Result<(), Failure> {
         if expired.is_empty() {
             return Ok(());
         }
         let result = self.transaction(c"pg_hooks: ending expired messages", |client| {
-            let locked = store::locked(client, expired.iter().map(|row| row.id).collect())?;
-            let free = expired.iter().filter(|row| !locked.contains(&row.id));
-            store::expire(client, &free.map(|row| (row.id, row.attempt)).collect::<Vec<_>>())?;
+            let locked = store::locked(client, expired.iter().map(|(row, _)| row.id).collect())?;
+            let free = expired.iter().filter(|(row, _)| !locked.contains(&row.id));
+            let ended = free.map(|(row, keep)| (row.id, row.attempt, *keep));
+            store::expire(client, &ended.collect::<Vec<_>>())?;
             Ok(locked)
         });
-        for row in &expired {
+        for (row, _) in &expired {
             match &result {
                 Ok(locked) if !locked.contains(&row.id) => self.scheduler.release(row.id, None),
                 _ => self.wait_for_row(row.id, row.due_at),

@@ -30,8 +30,12 @@ impl Leader {
             let verdict = self
                 .scheduler
                 .verdict(attempt.message_id, &attempt.outcome, now, jitter);
+            let failed = attempt.outcome.error_class().is_some();
+            let policy = self.scheduler.queue(queue_id);
             self.unrecorded.push(Record {
                 queue_id,
+                keep_body: policy.is_some_and(|queue| queue.keep_bodies),
+                keep_attempt: policy.is_none_or(|queue| queue.keep_attempts.records(failed)),
                 attempt,
                 verdict,
             });

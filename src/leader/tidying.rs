@@ -1,13 +1,23 @@
-//! Removing what has served its time, some at a time: events that nothing tells of, idempotency keys.
+//! Removing what has served its time, some at a time: days of the history, rows of it that are in no day's
+//! partition, dead letters, idempotency keys, events that nothing tells of. And making the partitions of the
+//! days to come.
 
 use pgrx::PgSqlErrorCode;
+use pgrx::prelude::*;
 
 use super::Leader;
+use crate::domain::time::Timestamp;
+use crate::guc;
 use crate::session::Failure;
-use crate::store;
+use crate::store::{self, Day};
 
 /// What is left to look at until the next rescan.
 pub struct Tidying {
+    /// Whether to ask for the days whose partition is to be made or dropped, and those asked for.
+    calendar: bool,
+    days: Vec<Day>,
+    history: bool,
+    dead_letters: bool,
     keys: bool,
     events: bool,
     /// Events up to this id were looked at.
@@ -17,6 +27,10 @@ pub struct Tidying {
 impl Tidying {
     pub fn begin() -> Tidying {
         Tidying {
+            calendar: true,
+            days: Vec::new(),
+            history: true,
+            dead_letters: true,
             keys: true,
             events: true,
             after: i64::MIN,
@@ -25,12 +39,33 @@ impl Tidying {
 
     /// Asks for another look; it goes on where the last one paused.
     pub fn ask(&mut self) {
+        self.calendar = true;
+        self.history = true;
+        self.dead_letters = true;
         self.keys = true;
         self.events = true;
     }
 
+    /// What is next is left for another time.
+    fn put_off(&mut self) {
+        let parts = [
+            &mut self.history,
+            &mut self.dead_letters,
+            &mut self.keys,
+            &mut self.events,
+        ];
+        if let Some(part) = parts.into_iter().find(|part| **part) {
+            *part = false;
+        }
+    }
+
     pub fn is_under_way(&self) -> bool {
-        self.keys || self.events
+        self.calendar
+            || !self.days.is_empty()
+            || self.history
+            || self.dead_letters
+            || self.keys
+            || self.events
     }
 }
 
@@ -40,17 +75,68 @@ impl Leader {
     ///
     /// What somebody has locked is left for another time.
     pub fn tidy(&mut self) -> Result<(), Failure> {
+        if self.tidying.calendar || !self.tidying.days.is_empty() {
+            return self.turn_days();
+        }
         self.tidy_some().or_else(|failure| match failure.code {
             PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
-                (self.tidying.keys, self.tidying.events) = (false, false);
+                self.tidying.put_off();
                 Ok(())
             }
             _ => Err(failure),
         })
     }
 
+    /// Makes the partitions that are missing before anything is recorded.
+    pub fn begin_history(&mut self) {
+        while self.tidying.calendar || !self.tidying.days.is_empty() {
+            if let Err(failure) = self.turn_days() {
+                warning!("pg_hooks worker could not look at the days of the history: {failure}");
+            }
+        }
+    }
+
+    /// Makes or drops the partition of one day. One that cannot be dropped, as somebody's view needs it,
+    /// stops no other.
+    pub fn turn_days(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.tidying.calendar) {
+            self.tidying.days = self.transaction(c"pg_hooks: looking at days of the history", |client| {
+                store::history_work(client, guc::retention())
+            })?;
+        }
+        let Some(day) = self.tidying.days.pop() else {
+            return Ok(());
+        };
+        let turned = self.transaction(c"pg_hooks: turning days of the history", |client| {
+            store::turn_day(client, &day)
+        });
+        match turned {
+            Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => Ok(()),
+            Err(failure) => {
+                self.leave_if_extension_is_gone(&failure);
+                warning!("pg_hooks could not turn the partition of {day}: {failure}");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
     fn tidy_some(&mut self) -> Result<(), Failure> {
-        if self.tidying.keys {
+        if self.tidying.history {
+            let gone = self.transaction(c"pg_hooks: removing history", |client| {
+                store::forget_history(client, guc::retention())
+            })?;
+            self.tidying.history = gone > 0;
+        } else if self.tidying.dead_letters {
+            let gone = self.transaction(c"pg_hooks: removing dead letters", |client| {
+                store::forget_dead_letters(client, guc::retention())
+            })?;
+            self.tidying.dead_letters = !gone.is_empty();
+            for queue_id in gone {
+                // Messages of its ordering key may have waited for it.
+                self.scheduler.note_due(queue_id, Timestamp::MIN);
+            }
+        } else if self.tidying.keys {
             let gone = self.transaction(c"pg_hooks: removing idempotency keys", store::forget_keys)?;
             self.tidying.keys = gone > 0;
         } else if self.tidying.events {

@@ -116,15 +116,16 @@ statement!(
            from step as s
            where s.is_old
              and not exists (select from hooks.message as m where m.event_id = s.id)
-             and not exists (select from hooks.dead_letter as d where d.event_id = s.id)))
+             and not exists (select from hooks.dead_letter as d where d.event_id = s.id)
+             and not exists (select from hooks.message_log as l where l.event_id = s.id and l.kept)))
        returning e.id
      )
      select (select case when count(*) = 1000 and bool_and(s.is_old) then max(s.id) end from step as s),
             (select count(*) from gone)"
 );
 
-/// Removes events of the 1000 behind this id that are older than seven days and that no message and
-/// no dead letter tells of. Returns the last of them if there may be old ones behind, and how many went.
+/// Removes events of the 1000 behind this id that are older than seven days and that no message, no
+/// dead letter and no finished message that was kept tells of. Returns the last of them if there may be old ones behind, and how many went.
 pub fn forget_events(client: &mut SpiClient<'_>, after: i64) -> Result<(Option<i64>, i64), Failure> {
     let rows = FORGET_EVENTS.with(|statement| statement.run(client, &[after.into()]))?;
     match rows.into_iter().next() {

@@ -11,7 +11,7 @@ use crate::domain::auth::Auth;
 use crate::domain::breaker::BreakerPolicy;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
-use crate::domain::queue::{AcceptedStatuses, Method, Queue, QueueId};
+use crate::domain::queue::{AcceptedStatuses, KeepAttempts, Method, Queue, QueueId};
 use crate::domain::rate::RateLimit;
 use crate::domain::retry::{Backoff, RetryPolicy, STANDARD_SCHEDULE};
 use crate::domain::secret::Secrets;
@@ -45,7 +45,8 @@ statement!(
                     q.breaker_threshold::double precision,
                     (extract(epoch from q.breaker_window) * 1000000)::bigint, q.breaker_min_requests,
                     (extract(epoch from q.breaker_open_time) * 1000000)::bigint, q.breaker_max_probes,
-                    q.ordering_policy = 'block', q.bury_expired, q.xmin
+                    q.ordering_policy = 'block', q.bury_expired, q.xmin,
+                    q.keep_bodies, q.keep_attempts
              from hooks.queue as q
              where q.id = any ($1)"
 );
@@ -85,6 +86,9 @@ fn read(row: &SpiHeapTupleData<'_>, secrets: Secrets) -> Result<Result<Queue, St
     let Some(method) = Method::parse(&method) else {
         return Ok(Err("method is not supported".to_owned()));
     };
+    let Some(keep_attempts) = KeepAttempts::parse(&column::<String>(row, 25)?) else {
+        return Ok(Err("keep_attempts is not known".to_owned()));
+    };
     Ok(Ok(Queue {
         id: column(row, 1)?,
         endpoint,
@@ -109,6 +113,8 @@ fn read(row: &SpiHeapTupleData<'_>, secrets: Secrets) -> Result<Result<Queue, St
         dead_letters_block: column(row, 21)?,
         bury_expired: column(row, 22)?,
         secrets,
+        keep_bodies: column(row, 24)?,
+        keep_attempts,
         rate_limit: rate_limit(row)?,
         breaker: breaker(row)?,
     }))

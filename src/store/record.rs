@@ -20,6 +20,10 @@ pub struct Record {
     pub queue_id: QueueId,
     pub attempt: Attempt,
     pub verdict: Verdict,
+    /// Whether the message stays in the log as it was, once it is finished.
+    pub keep_body: bool,
+    /// Whether the attempt itself is recorded.
+    pub keep_attempt: bool,
 }
 
 impl Record {
@@ -39,15 +43,21 @@ statement!(
     FINISHED,
     "with gone as (
        delete from hooks.message as m
-       using unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[])
-         as r(id, attempt, attempts, status)
+       using unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[], $6::boolean[])
+         as r(id, attempt, attempts, status, keep)
        where m.id = r.id
          and m.attempt = r.attempt
-       returning m.id, m.queue_id, m.created_at, m.due_at, m.event_id, r.attempts, r.status
+       returning m.id, m.queue_id, m.created_at, m.due_at, m.event_id, r.attempts, r.status, r.keep,
+                 case when r.keep then m.headers end as headers,
+                 case when r.keep then m.body end as body,
+                 case when r.keep then m.body_bytes end as body_bytes,
+                 case when r.keep then m.ordering_key end as ordering_key,
+                 case when r.keep then m.envelope end as envelope
      )
      insert into hooks.message_log (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at,
-       event_id)
-     select g.id, g.queue_id, $5, g.attempts, g.status, g.created_at, g.due_at, clock_timestamp(), g.event_id
+       event_id, kept, headers, body, body_bytes, ordering_key, envelope)
+     select g.id, g.queue_id, $5, g.attempts, g.status, g.created_at, g.due_at, clock_timestamp(), g.event_id,
+            g.keep, g.headers, g.body, g.body_bytes, g.ordering_key, g.envelope
      from gone as g"
 );
 
@@ -124,23 +134,30 @@ fn finish(
         finished.iter().map(|r| r.number()).collect::<Vec<_>>().into(),
         finished.iter().map(|r| r.status()).collect::<Vec<_>>().into(),
         state.into(),
+        finished.iter().map(|r| r.keep_body).collect::<Vec<_>>().into(),
     ];
     FINISHED.with(|statement| statement.run(client, &arguments))?;
     Ok(())
 }
 
-/// Ends messages whose time is over, each with the attempts it had, without another attempt.
-pub fn expire(client: &mut SpiClient<'_>, messages: &[(MessageId, u32)]) -> Result<(), Failure> {
+/// Ends messages whose time is over, each with the attempts it had, without another attempt. The third
+/// of each is whether it stays in the log as it was.
+pub fn expire(client: &mut SpiClient<'_>, messages: &[(MessageId, u32, bool)]) -> Result<(), Failure> {
     let attempts: Vec<i32> = messages
         .iter()
-        .map(|(_, attempts)| i32::try_from(*attempts).unwrap_or(i32::MAX))
+        .map(|(_, attempts, _)| i32::try_from(*attempts).unwrap_or(i32::MAX))
         .collect();
     let arguments = [
-        messages.iter().map(|(id, _)| *id).collect::<Vec<_>>().into(),
+        messages.iter().map(|(id, _, _)| *id).collect::<Vec<_>>().into(),
         attempts.clone().into(),
         attempts.into(),
         vec![None::<i16>; messages.len()].into(),
         "expired".into(),
+        messages
+            .iter()
+            .map(|(_, _, keep)| *keep)
+            .collect::<Vec<_>>()
+            .into(),
     ];
     FINISHED.with(|statement| statement.run(client, &arguments))?;
     Ok(())
@@ -188,10 +205,14 @@ fn grave(record: &Record) -> Grave {
 }
 
 fn write_attempts(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), Failure> {
+    let records: Vec<&Record> = records.iter().filter(|r| r.keep_attempt).collect();
+    if records.is_empty() {
+        return Ok(());
+    }
     let attempts = || records.iter().map(|r| &r.attempt);
     let arguments = [
         attempts().map(|a| a.message_id).collect::<Vec<_>>().into(),
-        records.iter().map(Record::number).collect::<Vec<_>>().into(),
+        records.iter().map(|r| r.number()).collect::<Vec<_>>().into(),
         records.iter().map(|r| r.queue_id).collect::<Vec<_>>().into(),
         attempts()
             .map(|a| to_postgres(a.attempted_at))
@@ -201,7 +222,7 @@ fn write_attempts(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), 
             .map(|a| a.duration.as_secs_f64() * 1000.0)
             .collect::<Vec<_>>()
             .into(),
-        records.iter().map(Record::status).collect::<Vec<_>>().into(),
+        records.iter().map(|r| r.status()).collect::<Vec<_>>().into(),
         attempts()
             .map(|a| a.outcome.error_class().map(str::to_owned))
             .collect::<Vec<_>>()

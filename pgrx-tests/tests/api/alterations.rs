@@ -72,6 +72,8 @@ fn alter_queue_changes_only_what_is_given() {
             "transform => 'pg_catalog.jsonb_concat'",
             json!({"transform": "pg_catalog.jsonb_concat"}),
         ),
+        ("keep_bodies => true", json!({"keep_bodies": true})),
+        ("keep_attempts => 'none'", json!({"keep_attempts": "none"})),
         ("reset => '{}'", json!({})),
         ("reset => null", json!({})),
         ("reset => '{null}'", json!({})),

@@ -157,7 +157,6 @@ fn what_must_survive_a_dump_is_configured_for_it() {
          where extname = 'pg_hooks' order by 1",
     );
     let expected = [
-        "hooks.attempt",
         "hooks.cron",
         "hooks.cron_id_seq",
         "hooks.dead_letter",
@@ -166,7 +165,6 @@ fn what_must_survive_a_dump_is_configured_for_it() {
         "hooks.idempotency_key",
         "hooks.message",
         "hooks.message_id_seq",
-        "hooks.message_log",
         "hooks.queue",
         "hooks.queue_id_seq",
         "hooks.subscription",

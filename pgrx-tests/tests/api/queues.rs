@@ -36,7 +36,8 @@ fn defaults_of_create_queue_are_those_of_the_table() {
         "breaker_threshold": 0.7, "breaker_window": "00:05:00", "breaker_min_requests": 10,
         "breaker_open_time": "00:00:30", "breaker_max_probes": 10,
         "ordering_policy": "skip", "bury_expired": false,
-        "transform": null
+        "transform": null,
+        "keep_bodies": false, "keep_attempts": "all"
     });
     assert_eq!(policy(&mut client, "good"), expected);
     assert_eq!(policy(&mut client, "plain"), expected);
@@ -51,7 +52,7 @@ fn create_queue_stores_everything_that_is_given() {
         r#"select hooks.create_queue('full', 'https://example.com/x?y=z', 'PUT', '{"X-A": "b"}', '2 s',
              '{200, 404}', 3, null, '1 s', '1 h', 'good', 7, false, 'for a test',
              100, '1 min', 20, 0.5, '1 h', 30, '2 min', 5, 'block', true,
-             transform => 'pg_catalog.jsonb_concat')"#,
+             transform => 'pg_catalog.jsonb_concat', keep_bodies => true, keep_attempts => 'failures')"#,
     );
     let stored: i64 = value(&mut client, "select id from hooks.queue where name = 'full'");
     assert_eq!(stored, id);
@@ -65,7 +66,8 @@ fn create_queue_stores_everything_that_is_given() {
         "breaker_threshold": 0.5, "breaker_window": "01:00:00", "breaker_min_requests": 30,
         "breaker_open_time": "00:02:00", "breaker_max_probes": 5,
         "ordering_policy": "block", "bury_expired": true,
-        "transform": "pg_catalog.jsonb_concat"
+        "transform": "pg_catalog.jsonb_concat",
+        "keep_bodies": true, "keep_attempts": "failures"
     });
     assert_eq!(policy(&mut client, "full"), expected);
 }

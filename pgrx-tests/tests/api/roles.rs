@@ -116,7 +116,8 @@ fn reader_can_watch_and_do_nothing_else() {
          select * from hooks.health();
          select * from hooks.worker;
          select * from hooks.attempt;
-         select * from hooks.message_log",
+         select id, state, kept from hooks.message_log;
+         select * from hooks.message_state",
     );
     assert_tables_denied(
         &mut reader,

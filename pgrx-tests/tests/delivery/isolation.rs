@@ -67,7 +67,10 @@ fn ddl_and_vacuum_go_on_while_a_receiver_hangs() {
     run(&mut client, "drop table t");
     run(&mut client, "vacuum full hooks.message");
     run(&mut client, "create index on hooks.message (created_at)");
-    run(&mut client, "alter table hooks.attempt set (fillfactor = 90)");
+    run(
+        &mut client,
+        "alter table hooks.attempt_default set (fillfactor = 90)",
+    );
     site.receiver.release("/q");
     let mut site = site;
     site.wait_until("select count(*) = 1 from hooks.message_log where state = 'delivered'");

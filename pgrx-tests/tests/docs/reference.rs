@@ -120,10 +120,13 @@ fn real_settings(client: &mut Client) -> Vec<Setting> {
 fn with_unit(number: &str, unit: Option<&str>) -> String {
     let units: &[(u64, &str)] = match unit {
         Some("B") => &[(1 << 20, "MB"), (1 << 10, "kB"), (1, "B")],
+        Some("s") => &[(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")],
         Some("ms") => &[(86_400_000, "d"), (60_000, "min"), (1_000, "s"), (1, "ms")],
         _ => &[],
     };
-    let value: u64 = number.parse().unwrap();
+    let Ok(value) = number.parse::<u64>() else {
+        return number.to_owned();
+    };
     let fitting = units
         .iter()
         .find(|(size, _)| value > 0 && value.is_multiple_of(*size));

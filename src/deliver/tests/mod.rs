@@ -58,6 +58,8 @@ fn queue(url: &str) -> Queue {
         dead_letters_block: false,
         bury_expired: false,
         secrets: Default::default(),
+        keep_bodies: false,
+        keep_attempts: Default::default(),
         active: true,
         auth: Ok(Auth::default()),
     }

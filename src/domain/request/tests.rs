@@ -26,6 +26,8 @@ fn queue(headers: Value) -> Queue {
         dead_letters_block: false,
         bury_expired: false,
         secrets: Default::default(),
+        keep_bodies: false,
+        keep_attempts: Default::default(),
         active: true,
         auth: Ok(Auth::default()),
     }

@@ -36,6 +36,8 @@ fn queue(id: QueueId, max_in_flight: u32, max_attempts: u32) -> Arc<Queue> {
         dead_letters_block: false,
         bury_expired: false,
         secrets: Default::default(),
+        keep_bodies: false,
+        keep_attempts: Default::default(),
         active: true,
         auth: Ok(Auth::default()),
     })
