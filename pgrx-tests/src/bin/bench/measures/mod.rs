@@ -8,8 +8,10 @@ mod late;
 mod latency;
 mod memory;
 mod poisson;
+mod publish;
 mod queues;
 mod scheduled;
+mod schedules;
 mod snapshot;
 mod soak;
 mod writers;
@@ -17,12 +19,14 @@ mod writers;
 use crate::measurement::{Measurement, Parameter};
 
 /// In the order in which all of them are run.
-pub const ALL: [&Measurement; 13] = [
+pub const ALL: [&Measurement; 15] = [
     &drain::MEASUREMENT,
     &latency::MEASUREMENT,
     &poisson::MEASUREMENT,
     &writers::MEASUREMENT,
     &insert::MEASUREMENT,
+    &publish::MEASUREMENT,
+    &schedules::MEASUREMENT,
     &late::MEASUREMENT,
     &holes::MEASUREMENT,
     &snapshot::MEASUREMENT,
