@@ -79,8 +79,8 @@ const MAX_ATTEMPT: i32 = 1_000_000;
 /// Longest ordering key.
 pub const MAX_KEY_BYTES: usize = 1000;
 
-/// Columns with defaults that a plain INSERT or UPDATE can set. The table's own constraints hold them
-/// too, but their errors would print the row with its body and headers.
+/// Columns with defaults that a plain INSERT or UPDATE can set. The errors of constraints would print the row with
+/// its body and headers.
 fn check_bookkeeping(row: &NewRow) -> Result<(), Error> {
     let refuse = |message: &str, hint: &str| Err(Error::invalid(message, hint));
     let kept = [column::ID, column::DEATHS, column::CREATED_AT];
