@@ -104,8 +104,14 @@ grant execute on function
 grant select on hooks.secrets to hooks_admin;
 grant execute on function
   hooks.set_secret(text, text, text, interval),
-  hooks.remove_secret(text, text)
+  hooks.set_secret_file(text, text, text, interval),
+  hooks.rotate_secret(text, interval, text),
+  hooks.remove_secret(text, text),
+  hooks.reencrypt_secrets(),
+  hooks.generate_secret(text),
+  hooks.make_secret(bytea)
   to hooks_admin;
+grant execute on function hooks.public_keys(text) to hooks_admin, hooks_reader;
 
 -- Schedules.
 grant execute on function

@@ -51,6 +51,7 @@ create table hooks.queue (
   transform            text,
   keep_bodies          boolean not null default false,
   keep_attempts        text not null default 'all',
+  signatures           text[] not null default '{}',
   constraint queue_pkey
     primary key (id),
   constraint queue_name_is_unique
@@ -94,6 +95,7 @@ comment on column hooks.queue.bury_expired is 'Whether a message that expires be
 comment on column hooks.queue.transform is 'SQL function (body jsonb, context jsonb) that returns the body to send, or null for no message. It runs as whoever sends; not for events and schedules.';
 comment on column hooks.queue.keep_bodies is 'Whether hooks.message_log keeps what is needed to send a delivered message again.';
 comment on column hooks.queue.keep_attempts is 'Which attempts are recorded in hooks.attempt: all, failures or none.';
+comment on column hooks.queue.signatures is 'What each request is signed with: any of v1, v1a, github, postmand, stripe. What cannot be signed is not sent.';
 
 create table hooks.queue_state (
   queue_id bigint not null,

@@ -5,14 +5,20 @@ create table hooks.secret (
   queue_id   bigint not null,
   purpose    text not null,
   form       text not null,
-  content    bytea not null,
+  content    bytea,
+  key_id     text,
+  file       text,
   public_key text,
   created_at timestamptz not null default now(),
   expires_at timestamptz,
   constraint secret_pkey
     primary key (id),
   constraint secret_of_a_queue
-    foreign key (queue_id) references hooks.queue (id) on delete cascade
+    foreign key (queue_id) references hooks.queue (id) on delete cascade,
+  constraint in_the_row_or_in_a_file
+    check ((content is null) <> (file is null)),
+  constraint only_content_is_encrypted
+    check (content is not null or key_id is null)
 );
 
 create unique index one_current_secret on hooks.secret (queue_id, purpose)
@@ -26,13 +32,15 @@ comment on column hooks.secret.id is 'Identifies the row; a newer secret has a h
 comment on column hooks.secret.queue_id is 'The queue; its secrets go with it.';
 comment on column hooks.secret.purpose is 'What it is for: signing, signing_ed25519, bearer, basic, api_key, oauth2_client_secret, mtls_key.';
 comment on column hooks.secret.form is 'What it looks like: whsec, whsk or plain.';
-comment on column hooks.secret.content is 'The secret.';
+comment on column hooks.secret.content is 'The secret; with a key_id, nonce, ciphertext and tag of AES-256-GCM.';
+comment on column hooks.secret.key_id is 'Name of the key in hooks.secret_key_file that it is encrypted with; null for not encrypted.';
+comment on column hooks.secret.file is 'File below hooks.secret_directory that holds the secret instead.';
 comment on column hooks.secret.public_key is 'What receivers verify signatures of a whsk key with.';
 comment on column hooks.secret.created_at is 'When it was set.';
 comment on column hooks.secret.expires_at is 'End of its grace, after which it counts no more; null for the current one.';
 
 create view hooks.secrets as
-select q.name as queue, s.purpose, s.form, s.public_key, s.created_at, s.expires_at
+select q.name as queue, s.purpose, s.form, s.key_id, s.file, s.public_key, s.created_at, s.expires_at
 from hooks.secret as s
 join hooks.queue as q on q.id = s.queue_id;
 
@@ -40,6 +48,8 @@ comment on view hooks.secrets is 'Which secrets there are, and nothing of what t
 comment on column hooks.secrets.queue is 'The queue.';
 comment on column hooks.secrets.purpose is 'What it is for, as in hooks.secret.';
 comment on column hooks.secrets.form is 'What it looks like: whsec, whsk or plain.';
+comment on column hooks.secrets.key_id is 'The key that it is encrypted with; null for none.';
+comment on column hooks.secrets.file is 'File below hooks.secret_directory that holds it, if one does.';
 comment on column hooks.secrets.public_key is 'What receivers verify signatures of a whsk key with.';
 comment on column hooks.secrets.created_at is 'When it was set.';
 comment on column hooks.secrets.expires_at is 'End of its grace; null for the current one.';

@@ -26,6 +26,10 @@ pub enum Error {
         caller: String,
         owner: String,
     },
+    /// The caller may not do this.
+    Denied { message: String, hint: String },
+    /// Secrets cannot be encrypted, decrypted or made as the server is configured.
+    Vault(String),
     /// What can be asked for and is not there.
     NotSupported { message: String, hint: String },
     /// What says which trigger is made wrongly, and what is wrong with it.
@@ -105,6 +109,14 @@ impl Error {
                     "transform {transform} is not run: \"{caller}\" does not trust its owner \"{owner}\""
                 ),
                 "Have it owned by the role that sends or publishes, or by a superuser.".to_owned(),
+            ),
+            Error::Denied { message, hint } => {
+                (PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, message, hint)
+            }
+            Error::Vault(problem) => (
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                problem,
+                "Correct the file that hooks.secret_key_file names.".to_owned(),
             ),
             Error::NotSupported { message, hint } => {
                 (PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, hint)

@@ -5,7 +5,8 @@
 
 mod check;
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static REQUIRE_HTTPS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+static SECRET_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static SECRET_DIRECTORY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 /// Largest body a message may ever have, whatever `hooks.max_body_size` says: 64 MiB.
 const BODY_SIZE_CAP: i32 = 64 << 20;
@@ -144,6 +148,22 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+    GucRegistry::define_string_guc(
+        c"hooks.secret_key_file",
+        c"File of the keys that secrets are encrypted with while they are stored.",
+        c"The first key encrypts, all decrypt. Empty: secrets are stored as they are.",
+        &SECRET_KEY_FILE,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"hooks.secret_directory",
+        c"Folder of the files that hooks.set_secret_file() may name.",
+        c"",
+        &SECRET_DIRECTORY,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
     #[cfg(not(feature = "pg14"))]
     reserve_prefix();
 }
@@ -209,6 +229,20 @@ pub fn address_rules() -> Result<AddressRules, String> {
 
 /// The file of certificate authorities, if one is set.
 pub fn ca_file() -> Option<PathBuf> {
-    let file = CA_FILE.get()?.into_string().ok()?;
-    (!file.is_empty()).then(|| PathBuf::from(file))
+    path(&CA_FILE)
+}
+
+/// The file of the keys that secrets are encrypted with, if one is set.
+pub fn secret_key_file() -> Option<PathBuf> {
+    path(&SECRET_KEY_FILE)
+}
+
+/// The folder of files that hold secrets, if one is set.
+pub fn secret_directory() -> Option<PathBuf> {
+    path(&SECRET_DIRECTORY)
+}
+
+fn path(setting: &GucSetting<Option<CString>>) -> Option<PathBuf> {
+    let path = OsString::from_vec(setting.get()?.into_bytes());
+    (!path.is_empty()).then(|| PathBuf::from(path))
 }

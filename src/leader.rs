@@ -208,6 +208,10 @@ impl Leader {
         warn(self.pool.shortfall());
         warn(self.pool.distrust());
         self.scheduler.set_slots(self.pool.capacity());
+        // The files that hold secrets and keys may have changed as well.
+        let scheduler = &self.scheduler;
+        self.survey
+            .reload(|id| scheduler.queue(id).is_some_and(|queue| !queue.secrets.is_empty()));
     }
 
     /// Ends in order: starts nothing more, gives what is on the wire a moment, records what came.

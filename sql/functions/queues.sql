@@ -35,7 +35,8 @@ create function hooks.create_queue(
   bury_expired      boolean default false,
   transform         text default null,
   keep_bodies       boolean default false,
-  keep_attempts     text default 'all'
+  keep_attempts     text default 'all',
+  signatures        text[] default '{}'
 )
 returns bigint
 language plpgsql
@@ -50,14 +51,14 @@ begin
     retry_schedule, min_backoff, max_backoff, dead_letter_queue_id, max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts)
+    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures)
   values (name, url, method, coalesce(headers, '{}'), timeout, accepted_statuses, max_attempts,
     retry_schedule, min_backoff, max_backoff,
     case when dead_letter_queue is not null then hooks.queue_id(dead_letter_queue) end,
     max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts)
+    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures)
   returning id into made;
   return made;
 exception
@@ -98,7 +99,8 @@ create function hooks.alter_queue(
   bury_expired      boolean default null,
   transform         text default null,
   keep_bodies       boolean default null,
-  keep_attempts     text default null
+  keep_attempts     text default null,
+  signatures        text[] default null
 )
 returns void
 language plpgsql
@@ -149,7 +151,8 @@ begin
     bury_expired = coalesce(bury_expired, q.bury_expired),
     transform = coalesce(transform, case when not 'transform' = any (reset) then q.transform end),
     keep_bodies = coalesce(keep_bodies, q.keep_bodies),
-    keep_attempts = coalesce(keep_attempts, q.keep_attempts)
+    keep_attempts = coalesce(keep_attempts, q.keep_attempts),
+    signatures = coalesce(signatures, q.signatures)
   where q.id = changed;
 exception
   when unique_violation then

@@ -10,6 +10,12 @@ use pgrx::pg_catalog::pg_proc::PgProc;
 use pgrx::pg_sys;
 use pgrx::pg_sys::FunctionCallInfo;
 
+/// Whether the current user has the privileges of this role.
+pub fn caller_has_privileges_of(role: pg_sys::Oid) -> bool {
+    // SAFETY: reads the catalogs, within the transaction of a function call.
+    unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), role) }
+}
+
 /// The function that PostgreSQL called.
 #[derive(Clone, Copy)]
 pub struct Called {

@@ -22,6 +22,7 @@ pub mod retry;
 pub mod retry_after;
 pub mod scheduler;
 pub mod secret;
+pub mod signature;
 pub mod throttle;
 pub mod time;
 pub mod trust;

@@ -9,6 +9,7 @@ use super::headers::Headers;
 use super::rate::RateLimit;
 use super::retry::RetryPolicy;
 use super::secret::Secrets;
+use super::signature::Signing;
 
 /// `hooks.queue.id`.
 pub type QueueId = i64;
@@ -44,6 +45,8 @@ pub struct Queue {
     pub keep_bodies: bool,
     /// Which attempts are recorded.
     pub keep_attempts: KeepAttempts,
+    /// What its requests are signed with.
+    pub signing: Signing,
     /// Paused or inactive queues keep their messages and send nothing.
     pub active: bool,
 }

@@ -1,6 +1,8 @@
 //! Secrets of queues: what signs requests and what shows to a receiver who we are.
 
+mod file_name;
 mod form;
+mod keyring;
 mod purpose;
 
 use std::fmt;
@@ -8,7 +10,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-pub use form::{Form, InvalidSecret, make_private, make_symmetric};
+pub use file_name::check_file_name;
+pub use form::{Form, InvalidSecret, make_private, make_symmetric, private_key, symmetric_key};
+pub use keyring::{Keyring, NONCE_BYTES};
 pub use purpose::Purpose;
 
 use super::outcome::Outcome;

@@ -19,6 +19,9 @@ use crate::store::{self, QueueRow, Surveyed};
 /// Queues looked at in one turn: some milliseconds.
 const SLICE: i32 = 500;
 
+/// A version that no row has, so that the queue is loaded at each survey.
+const UNLOADED: pg_sys::TransactionId = pg_sys::TransactionId::INVALID;
+
 /// How far the leader has looked, and what it knows of the rows of queues.
 pub struct Survey {
     /// Queues up to this id were looked at; `None` when no survey is under way.
@@ -71,6 +74,16 @@ impl Survey {
             self.versions.remove(id);
         }
         gone
+    }
+
+    /// Has these queues be loaded at the next survey, which is asked for.
+    pub fn reload(&mut self, is_to_be_loaded: impl Fn(QueueId) -> bool) {
+        for (id, version) in &mut self.versions {
+            if is_to_be_loaded(*id) {
+                *version = UNLOADED;
+            }
+        }
+        self.ask();
     }
 
     fn changed(&self, seen: &[Surveyed]) -> Vec<QueueId> {
@@ -147,9 +160,18 @@ impl Leader {
     /// Takes over policies that were read.
     pub fn load(&mut self, queues: Vec<QueueRow>) {
         for QueueRow { id, version, policy } in queues {
-            self.survey.versions.insert(id, version);
+            let before = self.survey.versions.insert(id, version);
             match policy {
-                Ok(queue) => self.scheduler.load_queue(Arc::new(queue)),
+                Ok(queue) => {
+                    if queue.secrets.has_unusable() {
+                        // What is amiss with files may be put right without a word.
+                        self.survey.versions.insert(id, UNLOADED);
+                        if before != Some(UNLOADED) {
+                            warning!("pg_hooks cannot use a secret of queue {id}; its attempts say why");
+                        }
+                    }
+                    self.scheduler.load_queue(Arc::new(queue));
+                }
                 Err(problem) => {
                     warning!("pg_hooks sends nothing to queue {id}, which is not valid: {problem}");
                     self.scheduler.suspend_queue(id);

@@ -1,5 +1,5 @@
 //! Removing what has served its time, some at a time: days of the history, rows of it that are in no day's
-//! partition, dead letters, idempotency keys, events that nothing tells of. And making the partitions of the
+//! partition, dead letters, idempotency keys, secrets past their grace, events that nothing tells of. And making the partitions of the
 //! days to come.
 
 use pgrx::PgSqlErrorCode;
@@ -137,7 +137,10 @@ impl Leader {
                 self.scheduler.note_due(queue_id, Timestamp::MIN);
             }
         } else if self.tidying.keys {
-            let gone = self.transaction(c"pg_hooks: removing idempotency keys", store::forget_keys)?;
+            let gone = self.transaction(c"pg_hooks: removing idempotency keys and secrets", |client| {
+                store::forget_secrets(client)?;
+                store::forget_keys(client)
+            })?;
             self.tidying.keys = gone > 0;
         } else if self.tidying.events {
             let after = self.tidying.after;

@@ -21,6 +21,7 @@ pub use message::{Content, Fetched, Row, claim, fetch, forgive, locked, read_con
 pub use queue::{QueueRow, load_queues};
 pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, note_open_breaker};
 pub use record::{Record, Recorded, expire, record};
+pub use secret::forget_secrets;
 pub use survey::{Surveyed, orphaned_queues, survey};
 
 use pgrx::datum::DatumWithOid;

@@ -15,6 +15,7 @@ use crate::domain::queue::{AcceptedStatuses, KeepAttempts, Method, Queue, QueueI
 use crate::domain::rate::RateLimit;
 use crate::domain::retry::{Backoff, RetryPolicy, STANDARD_SCHEDULE};
 use crate::domain::secret::Secrets;
+use crate::domain::signature::{Scheme, Signing};
 use crate::session::Failure;
 use crate::vault::Vault;
 
@@ -46,7 +47,7 @@ statement!(
                     (extract(epoch from q.breaker_window) * 1000000)::bigint, q.breaker_min_requests,
                     (extract(epoch from q.breaker_open_time) * 1000000)::bigint, q.breaker_max_probes,
                     q.ordering_policy = 'block', q.bury_expired, q.xmin,
-                    q.keep_bodies, q.keep_attempts
+                    q.keep_bodies, q.keep_attempts, q.signatures
              from hooks.queue as q
              where q.id = any ($1)"
 );
@@ -89,6 +90,14 @@ fn read(row: &SpiHeapTupleData<'_>, secrets: Secrets) -> Result<Result<Queue, St
     let Some(keep_attempts) = KeepAttempts::parse(&column::<String>(row, 25)?) else {
         return Ok(Err("keep_attempts is not known".to_owned()));
     };
+    let signatures: Vec<String> = column(row, 26)?;
+    let Some(schemes) = signatures
+        .iter()
+        .map(|name| Scheme::parse(name))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return Ok(Err("signature is not known".to_owned()));
+    };
     Ok(Ok(Queue {
         id: column(row, 1)?,
         endpoint,
@@ -112,6 +121,7 @@ fn read(row: &SpiHeapTupleData<'_>, secrets: Secrets) -> Result<Result<Queue, St
         auth: Ok(Auth::default()),
         dead_letters_block: column(row, 21)?,
         bury_expired: column(row, 22)?,
+        signing: Signing::new(&schemes, &secrets),
         secrets,
         keep_bodies: column(row, 24)?,
         keep_attempts,

@@ -9,11 +9,12 @@ use crate::domain::queue::QueueId;
 use crate::domain::secret::{Held, Purpose, Secrets};
 use crate::domain::time::Timestamp;
 use crate::session::Failure;
-use crate::vault::{Stored, Vault};
+use crate::vault::{Place, Stored, Vault};
 
 statement!(
     LOAD,
-    "select s.queue_id, s.purpose, s.content, (extract(epoch from s.expires_at) * 1000000)::bigint
+    "select s.queue_id, s.purpose, (extract(epoch from s.expires_at) * 1000000)::bigint,
+            s.content, s.key_id, s.file
      from hooks.secret as s
      where s.queue_id = any ($1) and (s.expires_at is null or s.expires_at > pg_catalog.now())
      order by s.queue_id, s.purpose, s.id desc"
@@ -33,11 +34,15 @@ pub fn load_secrets(
         let Some(purpose) = Purpose::parse(&purpose) else {
             continue;
         };
+        let expires_at: Option<i64> = optional(&row, 3)?;
+        let content: Option<Vec<u8>> = optional(&row, 4)?;
+        let file: Option<String> = optional(&row, 6)?;
         let stored = Stored {
+            queue_id,
             purpose,
-            content: column(&row, 3)?,
+            key_id: optional(&row, 5)?,
+            place: content.map(Place::Row).or(file.map(Place::File)),
         };
-        let expires_at: Option<i64> = optional(&row, 4)?;
         held.entry(queue_id).or_default().push(Held {
             purpose,
             expires_at: expires_at.map(Timestamp),
@@ -48,4 +53,14 @@ pub fn load_secrets(
         .into_iter()
         .map(|(id, held)| (id, Secrets::new(held)))
         .collect())
+}
+
+statement!(
+    FORGET,
+    "delete from hooks.secret as s where s.expires_at <= pg_catalog.now()"
+);
+
+/// Removes secrets whose grace has ended; returns how many.
+pub fn forget_secrets(client: &mut SpiClient<'_>) -> Result<usize, Failure> {
+    Ok(FORGET.with(|statement| statement.run(client, &[]))?.len())
 }

@@ -3,8 +3,10 @@
 mod cargo_pgrx;
 mod packages;
 mod toolchain;
+mod verifiers;
 
 pub use toolchain::add_linters;
+pub use verifiers::verifiers;
 
 use crate::Result;
 

@@ -12,7 +12,7 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 5] = [
     Need {
         met: has_server,
         packages: &["postgresql-15"],
@@ -29,6 +29,11 @@ const NEEDS: [Need; 4] = [
     Need {
         met: has_build_tools,
         packages: &["build-essential", "pkg-config", "libssl-dev"],
+    },
+    // Runs the libraries that receivers verify signatures with.
+    Need {
+        met: has_python,
+        packages: &["python3", "python3-venv"],
     },
 ];
 
@@ -132,6 +137,10 @@ fn is_libclang(file: &str) -> bool {
 /// A C compiler for dependencies, and what cargo-pgrx links with.
 fn has_build_tools() -> bool {
     is_on_path("cc") && is_on_path("pkg-config") && Path::new("/usr/include/openssl/ssl.h").exists()
+}
+
+fn has_python() -> bool {
+    command::output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
 }
 
 fn is_on_path(program: &str) -> bool {

@@ -1,3 +1,8 @@
 //! Secrets of queues and what is signed with them, checked by implementations that are not ours.
 
+mod delivery;
+mod encryption;
+mod files;
 mod setting;
+mod site;
+mod verifier;

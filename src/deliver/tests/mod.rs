@@ -60,6 +60,7 @@ fn queue(url: &str) -> Queue {
         secrets: Default::default(),
         keep_bodies: false,
         keep_attempts: Default::default(),
+        signing: Default::default(),
         active: true,
         auth: Ok(Auth::default()),
     }

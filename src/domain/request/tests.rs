@@ -28,6 +28,7 @@ fn queue(headers: Value) -> Queue {
         secrets: Default::default(),
         keep_bodies: false,
         keep_attempts: Default::default(),
+        signing: Default::default(),
         active: true,
         auth: Ok(Auth::default()),
     }

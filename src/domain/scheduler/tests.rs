@@ -38,6 +38,7 @@ fn queue(id: QueueId, max_in_flight: u32, max_attempts: u32) -> Arc<Queue> {
         secrets: Default::default(),
         keep_bodies: false,
         keep_attempts: Default::default(),
+        signing: Default::default(),
         active: true,
         auth: Ok(Auth::default()),
     })

@@ -1,0 +1,160 @@
+//! Signatures of requests: what shows a receiver that a request is ours and was not changed.
+//!
+//! Each is made over the exact bytes of the body. Those of Standard Webhooks and Stripe take in the time
+//! of the attempt, so that what somebody recorded cannot be sent again later.
+
+mod key;
+mod scheme;
+
+use http::HeaderValue;
+use http::header::HeaderName;
+
+use key::{Key, hex};
+pub use scheme::Scheme;
+
+use super::secret::{Held, Secrets, Unavailable};
+use super::time::Timestamp;
+
+/// Standard Webhooks, "Webhook headers".
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// GitHub, "Validating webhook deliveries".
+const HUB_SIGNATURE_256: HeaderName = HeaderName::from_static("x-hub-signature-256");
+/// As postmand has it: the hex of GitHub's, without its prefix.
+const HUB_SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature");
+/// Stripe, "Verify webhook signatures manually".
+const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
+
+/// What the requests of a queue are signed with.
+#[derive(Clone, Debug, Default)]
+pub struct Signing {
+    signers: Vec<Signer>,
+}
+
+/// One scheme with its keys.
+#[derive(Clone, Debug)]
+struct Signer {
+    scheme: Scheme,
+    /// The newest first.
+    keys: Vec<Dated>,
+}
+
+/// A key, or why it cannot be used, and until when it counts.
+#[derive(Clone, Debug)]
+struct Dated {
+    expires_at: Option<Timestamp>,
+    key: Result<Key, Unavailable>,
+}
+
+/// What is signed.
+struct Content<'a> {
+    id: &'a str,
+    seconds: i64,
+    body: &'a [u8],
+}
+
+impl Signing {
+    #[must_use]
+    pub fn new(schemes: &[Scheme], secrets: &Secrets) -> Signing {
+        let signers = schemes.iter().map(|scheme| Signer {
+            scheme: *scheme,
+            keys: secrets
+                .of(scheme.purpose())
+                .map(|held| dated(*scheme, held))
+                .collect(),
+        });
+        Signing {
+            signers: signers.collect(),
+        }
+    }
+
+    /// The headers that sign a request which is made `now`.
+    ///
+    /// While an earlier secret counts on, a header that can hold several signatures has one for each, and
+    /// one that cannot has that of the earliest: the receiver need not know the new secret yet.
+    ///
+    /// # Errors
+    /// A signature cannot be made: then nothing may be sent.
+    pub fn headers(
+        &self,
+        webhook_id: &str,
+        now: Timestamp,
+        body: &[u8],
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Unavailable> {
+        let content = Content {
+            id: webhook_id,
+            seconds: now.unix_seconds(),
+            body,
+        };
+        let mut standard = Vec::new();
+        let mut headers = Vec::new();
+        for signer in &self.signers {
+            let keys = signer.keys_at(now)?;
+            let oldest = *keys.last().unwrap_or(&keys[0]);
+            match signer.scheme {
+                Scheme::V1 | Scheme::V1a => standard.extend(keys.iter().map(|key| content.standard(key))),
+                Scheme::Github => {
+                    let value = format!("sha256={}", hex(&oldest.sign(&[body])));
+                    headers.push((HUB_SIGNATURE_256, value));
+                }
+                Scheme::Postmand => headers.push((HUB_SIGNATURE, hex(&oldest.sign(&[body])))),
+                Scheme::Stripe => headers.push((STRIPE_SIGNATURE, content.stripe(&keys))),
+            }
+        }
+        if !standard.is_empty() {
+            headers.push((WEBHOOK_SIGNATURE, standard.join(" ")));
+        }
+        headers.into_iter().map(in_ascii).collect()
+    }
+}
+
+/// Signatures are ASCII, so this does not fail.
+fn in_ascii((name, value): (HeaderName, String)) -> Result<(HeaderName, HeaderValue), Unavailable> {
+    let value = HeaderValue::try_from(value).map_err(|_| Unavailable {
+        detail: format!("header \"{name}\" cannot be sent"),
+    })?;
+    Ok((name, value))
+}
+
+fn dated(scheme: Scheme, held: &Held) -> Dated {
+    Dated {
+        expires_at: held.expires_at,
+        key: held.open().and_then(|secret| Key::new(scheme, secret)),
+    }
+}
+
+impl Signer {
+    /// The keys that count now, the newest first; at least one.
+    fn keys_at(&self, now: Timestamp) -> Result<Vec<&Key>, Unavailable> {
+        let valid = self
+            .keys
+            .iter()
+            .filter(|dated| dated.expires_at.is_none_or(|end| now < end));
+        let keys: Vec<&Key> = valid
+            .map(|dated| dated.key.as_ref().map_err(Clone::clone))
+            .collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Err(Unavailable::missing(self.scheme.purpose()));
+        }
+        Ok(keys)
+    }
+}
+
+impl Content<'_> {
+    /// Standard Webhooks, "Signature scheme": over `id.timestamp.body`.
+    fn standard(&self, key: &Key) -> String {
+        let head = format!("{}.{}.", self.id, self.seconds);
+        key.standard(&[head.as_bytes(), self.body])
+    }
+
+    /// Over `timestamp.body`; one `v1` for each secret.
+    fn stripe(&self, keys: &[&Key]) -> String {
+        let head = format!("{}.", self.seconds);
+        let signatures = keys
+            .iter()
+            .map(|key| format!(",v1={}", hex(&key.sign(&[head.as_bytes(), self.body]))));
+        format!("t={}{}", self.seconds, signatures.collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests;
