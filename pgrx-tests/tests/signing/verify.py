@@ -6,16 +6,16 @@ import hmac
 import json
 import sys
 
-import stripe
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from standardwebhooks.webhooks import Webhook
-
 
 def v1(secret, headers, body):
+    from standardwebhooks.webhooks import Webhook
+
     Webhook(secret).verify(body, headers, json_parse=False)
 
 
 def v1a(public_key, headers, body):
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.removeprefix("whpk_"), validate=True))
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     for signature in headers["webhook-signature"].split(" "):
@@ -42,6 +42,8 @@ def postmand(secret, headers, body):
 
 
 def stripe_(secret, headers, body):
+    import stripe
+
     stripe.WebhookSignature.verify_header(body.decode(), headers["stripe-signature"], secret, tolerance=300)
 
 
