@@ -13,6 +13,7 @@ use crate::vault::{self, Place, Sealed, Stored, Vault};
 
 /// What is to be stored of a secret, as one row.
 #[pg_extern(sql = false)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the columns off the signature")]
 fn seal_secret(
     queue_id: i64,
     purpose: &[u8],
