@@ -1,0 +1,192 @@
+//! Where a secret must not turn up.
+
+use std::process::Command;
+
+use pg_hooks_tests::{Behaviour, Cluster, command};
+use postgres::Client;
+
+use crate::site::Server;
+
+const KEY: &str = "k AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const OTHER_KEY: &str = "k AgECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// Every secret of these tests begins with this.
+const CANARY: &str = "canary-in-a-coal-mine";
+
+#[track_caller]
+fn assert_silent(place: &str, text: &str) {
+    let hex: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let lines = text.lines();
+    let told: Vec<&str> = lines
+        .filter(|line| line.contains(CANARY) || line.to_lowercase().contains(&hex))
+        .collect();
+    assert!(told.is_empty(), "{place}: {told:#?}");
+}
+
+#[track_caller]
+fn set(client: &mut Client, secret: &str, purpose: &str) {
+    let secret = format!("{CANARY}-{secret}");
+    client
+        .execute("select hooks.set_secret('q', $1, $2)", &[&secret, &purpose])
+        .unwrap();
+}
+
+/// All rows of this relation as text.
+fn rows(client: &mut Client, relation: &str) -> String {
+    let query = format!("select coalesce(string_agg(r::text, e'\\n'), '') from {relation} as r");
+    client.query_one(&query, &[]).unwrap().get(0)
+}
+
+fn relations(client: &mut Client) -> Vec<String> {
+    let query = "select c.oid::regclass::text from pg_class as c
+                 where c.relnamespace = 'hooks'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+                   and c.relname <> 'secret' order by 1";
+    let rows = client.query(query, &[]).unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Sets secrets in every way, has them used, has them fail, and restarts the worker.
+fn live_through_everything(server: &mut Server) {
+    server.receiver.on("/q", Behaviour::failing(1, 500));
+    server.queue(
+        ", signatures => '{github,postmand,stripe}', retry_schedule => array['200 ms']::interval[], max_attempts => 50",
+    );
+    server.run("create role admin login in role hooks_admin");
+    let mut admin = server.cluster.connect_as("admin", &server.database);
+    for (secret, purpose) in [
+        ("one", "signing"),
+        ("two", "bearer"),
+        ("three", "basic"),
+        ("four", "api_key"),
+        ("five", "oauth2_client_secret"),
+    ] {
+        set(&mut admin, secret, purpose);
+    }
+    let file = format!("{CANARY}-six");
+    server.cluster.write_private("secrets/six", &file);
+    server.use_directory("secrets");
+    server.run("select hooks.send('q', '{}')");
+    server.arrival(2);
+    server.use_keys(&[KEY]);
+    set(&mut admin, "seven", "signing");
+    server.run("select hooks.send('q', '{}'); select hooks.reencrypt_secrets()");
+    server.arrival(3);
+    server.run("select hooks.set_secret_file('q', 'six'); select hooks.send('q', '{}')");
+    server.arrival(4);
+    set(&mut admin, "eight", "signing");
+    // Refused, with the secret as a parameter and in the statement.
+    let bad = format!(" {CANARY}-nine");
+    admin
+        .execute("select hooks.set_secret('q', $1)", &[&bad])
+        .unwrap_err();
+    let refused = admin
+        .batch_execute(&format!("select hooks.set_secret('q', '{bad}')"))
+        .unwrap_err();
+    assert_silent("error", &format!("{refused:?}"));
+    // Cannot be decrypted any more.
+    server.use_keys(&[OTHER_KEY]);
+    server.run("select hooks.alter_queue('q', max_attempts => 2); select hooks.send('q', '{}')");
+    server.wait_until("select exists (select from hooks.dead_letter where error_class = 'secret')");
+    server.run("select hooks.reencrypt_secrets(); select pg_terminate_backend(pid) from hooks.worker");
+    server.wait_until("select exists (select from hooks.worker where leader)");
+}
+
+#[test]
+fn no_log_view_statistic_or_record_tells_a_secret() {
+    let builder = Cluster::builder()
+        .setting("shared_preload_libraries", "pg_hooks, pg_stat_statements")
+        .setting("pg_stat_statements.track", "all")
+        .setting("log_min_messages", "debug5")
+        .setting("log_statement", "none");
+    let mut server = Server::of(builder);
+    server.run("create extension pg_stat_statements");
+    live_through_everything(&mut server);
+    // A literal: not logged, and normalised.
+    server.run(&format!(
+        "select hooks.set_secret('q', '{CANARY}-ten-in-a-statement')"
+    ));
+    server.run("select 'another statement'");
+    let log = server.cluster.log();
+    assert!(log.contains("DEBUG:"), "the log is as talkative as can be");
+    assert_silent("log", &log);
+    for relation in relations(&mut server.client) {
+        let rows = rows(&mut server.client, &relation);
+        assert_silent(&relation, &rows);
+    }
+    let statements = rows(&mut server.client, "pg_stat_statements");
+    assert!(statements.contains("hooks.set_secret("), "{statements}");
+    assert_silent("pg_stat_statements", &statements);
+    let activity = rows(&mut server.client, "pg_stat_activity");
+    assert_silent("pg_stat_activity", &activity);
+    assert!(
+        server.value::<bool>("select count(*) > 0 from hooks.attempt where error_class = 'secret'"),
+        "attempts without their secret were recorded"
+    );
+}
+
+#[test]
+fn where_all_statements_are_logged_files_rotation_and_parameters_stay_out() {
+    let builder = Cluster::builder()
+        .setting("log_statement", "all")
+        .setting("log_min_duration_statement", "0")
+        .setting("log_parameter_max_length", "0");
+    let mut server = Server::of(builder);
+    server
+        .cluster
+        .write_private("secrets/six", &format!("{CANARY}-six"));
+    server.use_directory("secrets");
+    server.queue(", signatures => '{github}'");
+    server.run("select hooks.set_secret_file('q', 'six')");
+    set(&mut server.client, "seven", "bearer");
+    let rotated: String = server.value("select hooks.rotate_secret('q')");
+    server.run("select hooks.send('q', '{}')");
+    server.arrival(1);
+    let log = server.cluster.log();
+    assert!(log.contains("hooks.rotate_secret("), "statements are logged");
+    assert_silent("log", &log);
+    assert!(!log.contains(&rotated));
+}
+
+fn program(server: &Server, name: &str) -> Command {
+    let mut command = Command::new(server.cluster.tree().program(name));
+    command.arg("--host").arg(server.cluster.socket_folder()).args([
+        "--port",
+        &server.cluster.port().to_string(),
+        "--username",
+        "postgres",
+    ]);
+    command
+}
+
+#[test]
+fn dumps_hold_no_secret_and_a_restored_queue_sends_nothing_unsigned() {
+    let mut server = Server::start();
+    server.queue(", signatures => '{github}'");
+    set(&mut server.client, "one", "signing");
+    let dump = command::output(program(&server, "pg_dump").arg(&server.database)).unwrap();
+    assert!(dump.contains("COPY hooks.queue ") && !dump.contains("COPY hooks.secret "));
+    assert_silent("dump", &dump);
+
+    server.cluster.create_database("restored");
+    let file = server.cluster.write_private("dump.sql", &dump);
+    let mut restore = program(&server, "psql");
+    restore
+        .env("PGOPTIONS", "-c session_replication_role=replica")
+        .args([
+            "--no-psqlrc",
+            "--quiet",
+            "--single-transaction",
+            "--set",
+            "ON_ERROR_STOP=1",
+        ]);
+    command::output(restore.args(["--dbname", "restored", "--file"]).arg(file)).unwrap();
+    let mut restored = server.cluster.connect("restored");
+    let receiver = server.receiver.count();
+    pg_hooks_tests::site::run(&mut restored, "select hooks.send('q', '{}')");
+    let refused =
+        "select exists (select from hooks.attempt where error like 'secret for signing is missing; dumps %')";
+    pg_hooks_tests::wait_until(refused, pg_hooks_tests::site::SOON, || {
+        pg_hooks_tests::site::value::<bool>(&mut restored, refused)
+    });
+    assert_eq!(server.receiver.count(), receiver);
+}
