@@ -6,4 +6,5 @@ mod encryption;
 mod files;
 mod setting;
 mod site;
+mod surroundings;
 mod verifier;
