@@ -113,6 +113,17 @@ grant execute on function
   to hooks_admin;
 grant execute on function hooks.public_keys(text) to hooks_admin, hooks_reader;
 
+-- What queues authenticate with: set by admins, seen without the secrets.
+grant select on hooks.auth to hooks_admin, hooks_reader;
+grant execute on function
+  hooks.use_bearer(text, text),
+  hooks.use_basic(text, text, text),
+  hooks.use_api_key(text, text, text),
+  hooks.use_oauth2(text, text, text, text, text, text, text),
+  hooks.use_certificate(text, text, text),
+  hooks.remove_auth(text, text)
+  to hooks_admin;
+
 -- Schedules.
 grant execute on function
   hooks.schedule(text, text, text, text, text, jsonb, text, text, text, integer, text, boolean, text),
@@ -147,6 +158,7 @@ select pg_catalog.pg_extension_config_dump('hooks.cron', '');
 select pg_catalog.pg_extension_config_dump('hooks.cron_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.message', '');
 select pg_catalog.pg_extension_config_dump('hooks.message_id_seq', '');
+select pg_catalog.pg_extension_config_dump('hooks.auth', '');
 select pg_catalog.pg_extension_config_dump('hooks.event', '');
 select pg_catalog.pg_extension_config_dump('hooks.event_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.subscription', '');

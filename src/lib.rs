@@ -89,6 +89,12 @@ extension_sql_file!(
     name = "cron",
     requires = ["cron_checks"]
 );
+extension_sql_file!("../sql/auth.sql", name = "auth", requires = ["secret_functions"]);
+extension_sql_file!(
+    "../sql/functions/auth.sql",
+    name = "auth_functions",
+    requires = ["auth"]
+);
 extension_sql_file!(
     "../sql/views.sql",
     name = "views",

@@ -6,6 +6,7 @@ use pgrx::{AnyElement, PgSqlErrorCode, Spi};
 
 use super::owner::{self, Called};
 use super::row::handed_on;
+use crate::domain::auth::{Auth, AuthRow};
 use crate::domain::secret::{Form, InvalidSecret, Purpose};
 use crate::domain::signature::Scheme;
 use crate::error::{Error, OrRaise};
@@ -162,6 +163,16 @@ fn parts(form: Form) -> (String, Option<String>) {
         Form::Private { public_key } => (name, Some(public_key)),
         Form::Symmetric | Form::Plain => (name, None),
     }
+}
+
+/// Whether a request can carry what a row of `hooks.auth` and its secret say.
+#[pg_extern(sql = false)]
+fn check_auth(settings: &[u8], secret: &[u8]) {
+    let secret = String::from_utf8_lossy(secret);
+    AuthRow::from_json(settings)
+        .and_then(|row| row.add_to(&mut Auth::default(), &secret))
+        .map_err(|invalid| Error::invalid(invalid.message, invalid.hint))
+        .or_raise();
 }
 
 fn known_purpose(name: &[u8]) -> Result<Purpose, Error> {

@@ -6,6 +6,7 @@
 mod certificate;
 mod credentials;
 mod header;
+mod row;
 mod token;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use certificate::Certificate;
 pub use credentials::{ClientAuthentication, ClientCredentials};
 pub use header::AuthHeader;
+pub use row::{AuthRow, assemble};
 pub use token::{Grant, MAX_ANSWER_BYTES, read_answer};
 
 /// What a queue authenticates with; by default, nothing.

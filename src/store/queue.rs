@@ -5,9 +5,9 @@ use std::time::Duration;
 use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 
-use super::secret::load_secrets;
+use super::secret::{load_auth, load_secrets};
 use super::{column, optional, statement};
-use crate::domain::auth::Auth;
+use crate::domain::auth::{Auth, assemble};
 use crate::domain::breaker::BreakerPolicy;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
@@ -55,6 +55,7 @@ statement!(
 /// The queues of these ids that exist.
 pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<QueueRow>, Failure> {
     let mut secrets = load_secrets(client, &Vault::new(), ids)?;
+    let mut auth = load_auth(client, ids)?;
     let rows = LOAD.with(|statement| statement.read(client, &[ids.to_vec().into()]))?;
     rows.into_iter()
         .map(|row| {
@@ -62,13 +63,22 @@ pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<Qu
             Ok(QueueRow {
                 id,
                 version: column(&row, 23)?,
-                policy: read(&row, secrets.remove(&id).unwrap_or_default())?,
+                policy: {
+                    let secrets = secrets.remove(&id).unwrap_or_default();
+                    let rows = auth.remove(&id).unwrap_or_else(|| Ok(Vec::new()));
+                    let auth = rows.and_then(|rows| assemble(&rows, &secrets));
+                    read(&row, secrets, auth)?
+                },
             })
         })
         .collect()
 }
 
-fn read(row: &SpiHeapTupleData<'_>, secrets: Secrets) -> Result<Result<Queue, String>, Failure> {
+fn read(
+    row: &SpiHeapTupleData<'_>,
+    secrets: Secrets,
+    auth: Result<Auth, String>,
+) -> Result<Result<Queue, String>, Failure> {
     let url: Vec<u8> = column(row, 2)?;
     let method: String = column(row, 3)?;
     let headers: Vec<u8> = column(row, 4)?;
@@ -118,7 +128,7 @@ fn read(row: &SpiHeapTupleData<'_>, secrets: Secrets) -> Result<Result<Queue, St
         },
         max_in_flight: count(column(row, 11)?),
         active: column(row, 12)?,
-        auth: Ok(Auth::default()),
+        auth,
         dead_letters_block: column(row, 21)?,
         bury_expired: column(row, 22)?,
         signing: Signing::new(&schemes, &secrets),

@@ -1,10 +1,11 @@
-//! Secrets of queues.
+//! Secrets of queues, and what they authenticate with.
 
 use std::collections::HashMap;
 
 use pgrx::spi::SpiClient;
 
 use super::{column, optional, statement};
+use crate::domain::auth::AuthRow;
 use crate::domain::queue::QueueId;
 use crate::domain::secret::{Held, Purpose, Secrets};
 use crate::domain::time::Timestamp;
@@ -63,4 +64,32 @@ statement!(
 /// Removes secrets whose grace has ended; returns how many.
 pub fn forget_secrets(client: &mut SpiClient<'_>) -> Result<usize, Failure> {
     Ok(FORGET.with(|statement| statement.run(client, &[]))?.len())
+}
+
+statement!(
+    LOAD_AUTH,
+    "select a.queue_id,
+            convert_to(to_jsonb(a)::text, case getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end)
+     from hooks.auth as a
+     where a.queue_id = any ($1)"
+);
+
+/// Rows of these queues, or why they cannot be used; queues without any are left out.
+pub fn load_auth(
+    client: &mut SpiClient<'_>,
+    ids: &[QueueId],
+) -> Result<HashMap<QueueId, Result<Vec<AuthRow>, String>>, Failure> {
+    let rows = LOAD_AUTH.with(|statement| statement.read(client, &[ids.to_vec().into()]))?;
+    let mut auth = HashMap::new();
+    for row in rows {
+        let id: QueueId = column(&row, 1)?;
+        let json: Vec<u8> = column(&row, 2)?;
+        let rows = auth.entry(id).or_insert_with(|| Ok(Vec::new()));
+        match (AuthRow::from_json(&json), rows) {
+            (Ok(row), Ok(rows)) => rows.push(row),
+            (Err(invalid), rows) => *rows = Err(invalid.message),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+    Ok(auth)
 }

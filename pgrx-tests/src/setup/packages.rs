@@ -28,7 +28,7 @@ const NEEDS: [Need; 5] = [
     },
     Need {
         met: has_build_tools,
-        packages: &["build-essential", "pkg-config", "libssl-dev"],
+        packages: &["build-essential", "pkg-config", "libssl-dev", "openssl"],
     },
     // Runs the libraries that receivers verify signatures with.
     Need {
@@ -134,9 +134,12 @@ fn is_libclang(file: &str) -> bool {
     file.starts_with("libclang") && file.contains(".so") && !file.starts_with("libclang-cpp")
 }
 
-/// A C compiler for dependencies, and what cargo-pgrx links with.
+/// A C compiler for dependencies, what cargo-pgrx links with, and the TLS server of tests.
 fn has_build_tools() -> bool {
-    is_on_path("cc") && is_on_path("pkg-config") && Path::new("/usr/include/openssl/ssl.h").exists()
+    is_on_path("cc")
+        && is_on_path("pkg-config")
+        && is_on_path("openssl")
+        && Path::new("/usr/include/openssl/ssl.h").exists()
 }
 
 fn has_python() -> bool {

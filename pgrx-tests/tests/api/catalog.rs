@@ -157,6 +157,7 @@ fn what_must_survive_a_dump_is_configured_for_it() {
          where extname = 'pg_hooks' order by 1",
     );
     let expected = [
+        "hooks.auth",
         "hooks.cron",
         "hooks.cron_id_seq",
         "hooks.dead_letter",

@@ -20,7 +20,7 @@ fn names(text: &str) -> BTreeSet<(String, bool)> {
     for (at, _) in text.match_indices("hooks.") {
         let rest = &text[at + "hooks.".len()..];
         let end = rest
-            .find(|c: char| !(c.is_ascii_lowercase() || c == '_'))
+            .find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
             .unwrap_or(rest.len());
         let begins_a_word = !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
         if begins_a_word && end > 0 {

@@ -12,14 +12,17 @@ use crate::domain::headers;
 /// Longest token, key, or user name and password, in bytes.
 const MAX_CREDENTIAL_BYTES: usize = headers::MAX_VALUE_BYTES;
 
-/// Headers that say what a body is and where it goes; a key in their place would break each request.
-const MEANINGFUL: [&str; 6] = [
+/// Headers that say what a body is, or carry a signature; a key in their place would break each request.
+const MEANINGFUL: [&str; 9] = [
     "content-type",
     "content-encoding",
     "user-agent",
     "accept",
     "accept-encoding",
     "date",
+    "stripe-signature",
+    "x-hub-signature",
+    "x-hub-signature-256",
 ];
 
 /// Name and value of a header that authenticates a request. The value goes nowhere but into the request.

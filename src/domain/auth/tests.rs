@@ -84,6 +84,7 @@ fn key_goes_into_a_header_that_users_may_set() {
         "x:key",
         "x\r\ny",
         "transfer-encoding",
+        "X-Hub-Signature-256",
     ] {
         message(AuthHeader::api_key(name, "key"));
     }
