@@ -151,6 +151,19 @@ grant execute on function
   hooks.workers()
   to hooks_admin, hooks_reader;
 
+-- Statistics. The functions of histograms touch nothing.
+grant select
+  on hooks.queue_stats, hooks.stats, hooks.queue_windows, hooks.windows, hooks.queue_total, hooks.tally, hooks.activity
+  to hooks_admin, hooks_reader;
+grant execute on function
+  hooks.window_stats(bigint),
+  hooks.backlog(bigint, integer),
+  hooks.merge_histograms(bytea[]),
+  hooks.histogram_quantiles(bytea, double precision[])
+  to hooks_admin, hooks_reader;
+
+grant execute on function hooks.is_healthy(), hooks.report() to hooks_admin, hooks_reader;
+
 -- A restore brings queues, messages and dead letters back, and no history: its partitions come and go.
 select pg_catalog.pg_extension_config_dump('hooks.queue', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_id_seq', '');

@@ -10,6 +10,7 @@ mod follow;
 mod notices;
 mod results;
 mod survey;
+mod tallying;
 mod tidying;
 mod turn;
 
@@ -24,6 +25,7 @@ use pgrx::prelude::*;
 
 use cron::Cron;
 use survey::Survey;
+use tallying::Tallying;
 use tidying::Tidying;
 
 use crate::deliver::{Pool, Settings};
@@ -70,6 +72,7 @@ struct Leader {
     /// When to look at all queues again.
     next_survey: Timestamp,
     tidying: Tidying,
+    tallying: Tallying,
     /// Queues that do not exist and that messages name.
     orphaned: Vec<QueueId>,
     /// Transactions that were prepared when last looked; `None` when there is nothing to watch.
@@ -149,6 +152,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         cron: Cron::begin(),
         next_survey: Timestamp::MAX,
         tidying: Tidying::begin(),
+        tallying: Tallying::begin(now),
         orphaned: Vec::new(),
         prepared: Some(BTreeSet::new()),
         next_prepared_poll: now,
@@ -231,6 +235,7 @@ impl Leader {
             waits.wait(left.min(Duration::from_millis(50)));
             session::check_interrupts();
         }
+        self.fold_at_the_end();
         let cut_short = self.scheduler.ids_in_flight().chain(unstarted).collect();
         let ended = self.transaction(c"pg_hooks: ending", |client| {
             store::forgive(client, cut_short)?;

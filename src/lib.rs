@@ -13,6 +13,7 @@ mod error;
 mod guc;
 mod launcher;
 mod leader;
+mod render;
 mod session;
 mod store;
 mod vault;
@@ -101,9 +102,24 @@ extension_sql_file!(
     requires = ["worker", "cron", "dead_letters", "history"]
 );
 extension_sql_file!(
+    "../sql/functions/statistics.sql",
+    name = "statistics",
+    requires = ["views"]
+);
+extension_sql_file!(
+    "../sql/functions/health.sql",
+    name = "health",
+    requires = ["statistics"]
+);
+extension_sql_file!(
+    "../sql/functions/report.sql",
+    name = "report",
+    requires = ["health"]
+);
+extension_sql_file!(
     "../sql/privileges.sql",
     name = "privileges",
-    requires = ["views", "secret_functions"],
+    requires = ["views", "secret_functions", "report"],
     finalize
 );
 

@@ -9,6 +9,8 @@ mod operate;
 mod owner;
 mod prepared;
 mod queue;
+mod report;
 mod row;
 mod secret;
+mod statistics;
 mod transform;

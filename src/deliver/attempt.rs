@@ -43,6 +43,7 @@ pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt
         attempt: job.message.attempt,
         outcome,
         attempted_at,
+        waited_since: job.message.waited_since,
         duration: started.elapsed(),
         response,
     })
@@ -56,6 +57,7 @@ impl Attempt {
             attempt: job.message.attempt,
             outcome: Outcome::Fault { detail },
             attempted_at: now(),
+            waited_since: job.message.waited_since,
             duration: Duration::ZERO,
             response: Response::default(),
         }

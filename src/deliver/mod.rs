@@ -72,6 +72,8 @@ pub struct Attempt {
     pub attempt: u32,
     pub outcome: Outcome,
     pub attempted_at: Timestamp,
+    /// As in [`Message::waited_since`].
+    pub waited_since: Option<Timestamp>,
     pub duration: Duration,
     pub response: Response,
 }

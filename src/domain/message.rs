@@ -36,6 +36,8 @@ pub struct Message {
     pub attempt: u32,
     /// When it was due.
     pub due_at: Timestamp,
+    /// Since when somebody waits for its delivery; `None` when that is not known.
+    pub waited_since: Option<Timestamp>,
     /// Headers of this message; they win over those of its queue.
     pub headers: Headers,
     /// What is sent.

@@ -9,6 +9,7 @@ use crate::deliver::Job;
 use crate::domain::message::Message;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{Admission, Answer, Candidate, Fetch, MAX_DEATHS};
+use crate::domain::tally::Tally;
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, Content, Fetched, Grave, Row};
@@ -91,7 +92,8 @@ impl Leader {
                 }
                 (Admission::Expire(_), _) => {
                     let policy = self.scheduler.queue(row.queue_id);
-                    expired.push((row.candidate, policy.is_some_and(|queue| queue.keep_bodies)));
+                    let keep_body = policy.is_some_and(|queue| queue.keep_bodies);
+                    expired.push((row.queue_id, row.candidate, keep_body));
                 }
                 (_, Some(Err(problem))) => graves.push(grave(&row, "unreadable", problem.clone())),
                 (Admission::ClaimAndSend(_), _) => claimed.push(row),
@@ -191,24 +193,24 @@ impl Leader {
     }
 
     /// Ends messages whose time is over; with each, whether it stays in the log as it was.
-    fn expire(&mut self, expired: Vec<(Candidate, bool)>) -> Result<(), Failure> {
+    fn expire(&mut self, expired: Vec<(QueueId, Candidate, bool)>) -> Result<(), Failure> {
         if expired.is_empty() {
             return Ok(());
         }
         let result = self.transaction(c"pg_hooks: ending expired messages", |client| {
-            let locked = store::locked(client, expired.iter().map(|(row, _)| row.id).collect())?;
-            let free = expired.iter().filter(|(row, _)| !locked.contains(&row.id));
-            let ended = free.map(|(row, keep)| (row.id, row.attempt, *keep));
-            store::expire(client, &ended.collect::<Vec<_>>())?;
-            Ok(locked)
+            let locked = store::locked(client, expired.iter().map(|(_, row, _)| row.id).collect())?;
+            let free = expired.iter().filter(|(_, row, _)| !locked.contains(&row.id));
+            let ended = free.map(|(queue_id, row, keep)| (*queue_id, row.id, row.attempt, *keep));
+            let counted = store::expire(client, &ended.collect::<Vec<_>>())?;
+            Ok((locked, counted))
         });
-        for (row, _) in &expired {
+        for (_, row, _) in &expired {
             match &result {
-                Ok(locked) if !locked.contains(&row.id) => self.scheduler.release(row.id, None),
+                Ok((locked, _)) if !locked.contains(&row.id) => self.scheduler.release(row.id, None),
                 _ => self.wait_for_row(row.id, row.due_at),
             }
         }
-        unless_locked(result.map(|_| ()))
+        unless_locked(result.map(|(_, counted)| self.tallying.take(counted)))
     }
 
     fn bury(&mut self, graves: Vec<Grave>) -> Result<(), Failure> {
@@ -222,15 +224,23 @@ impl Leader {
                 .filter(|grave| !locked.contains(&grave.id))
                 .cloned()
                 .collect();
-            Ok((locked, store::bury(client, &free)?))
+            let buried = store::bury(client, &free)?;
+            let mut tally = Tally::default();
+            for letter in &buried {
+                tally.of(letter.queue_id).dead += 1;
+            }
+            Ok((locked, buried, store::log_tally(client, tally)?))
         });
         for grave in &graves {
             match &result {
-                Ok((locked, _)) if !locked.contains(&grave.id) => self.scheduler.release(grave.id, None),
+                Ok((locked, _, _)) if !locked.contains(&grave.id) => self.scheduler.release(grave.id, None),
                 _ => self.wait_for_row(grave.id, grave.due_at),
             }
         }
-        unless_locked(result.map(|(_, buried)| self.tell_buried(&buried)))
+        unless_locked(result.map(|(_, buried, counted)| {
+            self.tallying.take(counted);
+            self.tell_buried(&buried);
+        }))
     }
 
     fn submit(&mut self, row: Row) {
@@ -245,6 +255,7 @@ impl Leader {
             webhook_id: format!("msg_{}_{}", self.webhook_key, candidate.id),
             attempt: candidate.attempt.saturating_add(1),
             due_at: candidate.due_at,
+            waited_since: row.waited_since,
             headers,
             body,
         };

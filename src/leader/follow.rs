@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 
 use super::Leader;
 use crate::domain::queue::QueueId;
+use crate::domain::tally::Tally;
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store;
@@ -111,9 +112,15 @@ impl Leader {
             return Ok(());
         }
         let in_flight = self.scheduler.ids_in_flight().collect();
-        let buried = self.transaction(c"pg_hooks: burying messages without queue", |client| {
-            store::bury_orphans(client, &self.orphaned, in_flight)
+        let (buried, counted) = self.transaction(c"pg_hooks: burying messages without queue", |client| {
+            let buried = store::bury_orphans(client, &self.orphaned, in_flight)?;
+            let mut tally = Tally::default();
+            for queue_id in &buried {
+                tally.of(*queue_id).dead += 1;
+            }
+            Ok((buried.len(), store::log_tally(client, tally)?))
         })?;
+        self.tallying.take(counted);
         if buried == 0 {
             self.orphaned.clear();
         } else {

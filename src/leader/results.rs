@@ -103,7 +103,8 @@ impl Leader {
             store::record(client, &records)
         });
         match result {
-            Ok(recorded) => {
+            Ok(mut recorded) => {
+                self.tallying.take(recorded.counted.take());
                 for record in &records {
                     self.release(record, &recorded);
                 }

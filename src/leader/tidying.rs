@@ -1,6 +1,6 @@
 //! Removing what has served its time, some at a time: days of the history, rows of it that are in no day's
-//! partition, dead letters, idempotency keys, secrets past their grace, events that nothing tells of. And making the partitions of the
-//! days to come.
+//! partition, dead letters, idempotency keys, secrets past their grace, events that nothing tells of, counts
+//! of times past. And making the partitions of the days to come.
 
 use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
@@ -22,6 +22,9 @@ pub struct Tidying {
     events: bool,
     /// Events up to this id were looked at.
     after: i64,
+    counts: bool,
+    /// Totals of queues up to this id were looked at.
+    totals_after: i64,
 }
 
 impl Tidying {
@@ -34,6 +37,8 @@ impl Tidying {
             keys: true,
             events: true,
             after: i64::MIN,
+            counts: true,
+            totals_after: i64::MIN,
         }
     }
 
@@ -44,6 +49,7 @@ impl Tidying {
         self.dead_letters = true;
         self.keys = true;
         self.events = true;
+        self.counts = true;
     }
 
     /// What is next is left for another time.
@@ -53,6 +59,7 @@ impl Tidying {
             &mut self.dead_letters,
             &mut self.keys,
             &mut self.events,
+            &mut self.counts,
         ];
         if let Some(part) = parts.into_iter().find(|part| **part) {
             *part = false;
@@ -66,6 +73,7 @@ impl Tidying {
             || self.dead_letters
             || self.keys
             || self.events
+            || self.counts
     }
 }
 
@@ -149,7 +157,26 @@ impl Leader {
             })?;
             self.tidying.after = last.unwrap_or(i64::MIN);
             self.tidying.events = last.is_some() && gone > 0;
+        } else if self.tidying.counts {
+            self.tidying.counts = self.tidy_counts()?;
         }
         Ok(())
+    }
+
+    /// Returns whether there may be more to do now.
+    fn tidy_counts(&mut self) -> Result<bool, Failure> {
+        let after = self.tidying.totals_after;
+        let (done, last) = self.transaction(c"pg_hooks: tidying counts", |client| {
+            store::note_activity(client)?;
+            let added = store::add_cancelled(client)?;
+            let merged = store::merge_minutes(client)?;
+            let gone = store::forget_hours(client)?;
+            Ok((
+                added + merged + gone,
+                store::forget_dropped_queues(client, after)?,
+            ))
+        })?;
+        self.tidying.totals_after = last.unwrap_or(i64::MIN);
+        Ok(done > 0)
     }
 }

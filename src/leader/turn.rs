@@ -45,6 +45,11 @@ impl Leader {
         {
             self.notices_at = self.rest("noting the state of queues", &failure);
         }
+        if now >= self.tallying.fold_at
+            && let Err(failure) = self.fold(now)
+        {
+            self.tallying.fold_at = self.rest("folding counts", &failure);
+        }
         self.deliver_or_rest(now);
         let in_flight = u32::try_from(self.scheduler.in_flight()).unwrap_or(u32::MAX);
         self.database.in_flight.store(in_flight, Ordering::Relaxed);
@@ -69,7 +74,7 @@ impl Leader {
 
     fn time_to_sleep(&self) -> Duration {
         let mut wake = self.next_look().max(self.follow_at);
-        wake = wake.min(self.cron.next_look());
+        wake = wake.min(self.cron.next_look()).min(self.tallying.fold_at);
         if let Some(at) = self.scheduler.next_wake() {
             wake = wake.min(at.max(self.deliver_at));
         }

@@ -23,6 +23,9 @@ pub struct Row {
     pub written_by: pg_sys::TransactionId,
     /// The event whose payload is still missing in the contents.
     event: Option<event::Reference>,
+    /// Since when somebody waits for its delivery: when it was to be sent first. For one that is being
+    /// retried, when it was stored; not known if it was redriven before.
+    pub waited_since: Option<Timestamp>,
 }
 
 /// Headers and body, or why they cannot be used.
@@ -49,7 +52,7 @@ macro_rules! row_columns {
              case when m.size <= ", $inline_bytes, " then convert_to(m.headers::text, 'UTF8') end,
              case when m.size <= ", $inline_bytes, " then convert_to(m.body, 'UTF8') end,
              case when m.size <= ", $inline_bytes, " then m.body_bytes end,
-             m.event_id, m.envelope "
+             m.event_id, m.envelope, m.waited_since "
         )
     };
 }
@@ -60,6 +63,8 @@ macro_rules! stored_columns {
          m.headers, m.body, m.body_bytes, m.expires_at,
          hashtextextended(m.ordering_key, 0) as ordering_hash,
          m.event_id, m.envelope,
+         case when m.attempt = m.attempts_before then m.due_at
+              when m.attempts_before = 0 then m.created_at end as waited_since,
          coalesce(octet_length(m.body), octet_length(m.body_bytes),
            (select octet_length(e.payload) from hooks.event as e where e.id = m.event_id), 0)
            + coalesce(pg_column_size(m.headers), 0) as size "
@@ -87,7 +92,7 @@ statement!(
             order by m.due_at, m.id
             limit w.row_limit)
            union all
-           (select m.id, m.due_at, 0, 0, 0::smallint, m.xmin, null, null, null, null, null, null, null, 0
+           (select m.id, m.due_at, 0, 0, 0::smallint, m.xmin, null, null, null, null, null, null, null, null, 0
             from hooks.message as m
             where m.queue_id = w.queue_id
               and m.due_at > $5
@@ -257,6 +262,7 @@ fn read(row: &SpiHeapTupleData<'_>, inline_bytes: i32) -> Result<Row, Failure> {
             None
         },
         event: read_reference(row, 14)?,
+        waited_since: optional(row, 16)?.map(from_postgres),
     })
 }
 

@@ -11,6 +11,8 @@ mod queue_state;
 mod record;
 mod secret;
 mod survey;
+mod tally;
+mod tidy_tally;
 
 pub use cron::{CronRow, Ran, Run, load_cron, run_cron, survey_cron};
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
@@ -23,6 +25,8 @@ pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, 
 pub use record::{Record, Recorded, expire, record};
 pub use secret::forget_secrets;
 pub use survey::{Surveyed, orphaned_queues, survey};
+pub use tally::{Logged, fold, log_tally, unfolded};
+pub use tidy_tally::{add_cancelled, forget_dropped_queues, forget_hours, merge_minutes, note_activity};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;

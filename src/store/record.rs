@@ -5,13 +5,16 @@
 
 use std::collections::HashSet;
 
+use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiClient;
 
 use super::dead_letter::{Buried, Grave, bury};
-use super::{column, statement};
+use super::tally::{Logged, log_tally};
+use super::{column, optional, statement};
 use crate::deliver::Attempt;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{MessageId, Verdict};
+use crate::domain::tally::{Counts, Failed, Tally};
 use crate::domain::time::Timestamp;
 use crate::session::{Failure, to_postgres};
 
@@ -53,12 +56,16 @@ statement!(
                  case when r.keep then m.body_bytes end as body_bytes,
                  case when r.keep then m.ordering_key end as ordering_key,
                  case when r.keep then m.envelope end as envelope
+     ), logged as (
+       insert into hooks.message_log (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at,
+         event_id, kept, headers, body, body_bytes, ordering_key, envelope)
+       select g.id, g.queue_id, $5, g.attempts, g.status, g.created_at, g.due_at, clock_timestamp(), g.event_id,
+              g.keep, g.headers, g.body, g.body_bytes, g.ordering_key, g.envelope
+       from gone as g
+       returning id
      )
-     insert into hooks.message_log (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at,
-       event_id, kept, headers, body, body_bytes, ordering_key, envelope)
-     select g.id, g.queue_id, $5, g.attempts, g.status, g.created_at, g.due_at, clock_timestamp(), g.event_id,
-            g.keep, g.headers, g.body, g.body_bytes, g.ordering_key, g.envelope
-     from gone as g"
+     select case when count(*) < cardinality($1) then coalesce(array_agg(l.id), '{}') end
+     from logged as l"
 );
 
 statement!(
@@ -90,27 +97,84 @@ pub struct Recorded {
     /// Messages that wait for their next attempt. One that was to be retried and is not among them is
     /// gone: cancelled, or deleted.
     pub retrying: HashSet<MessageId>,
+    /// What was counted.
+    pub counted: Option<Logged>,
+}
+
+/// Which of the messages that were to be finished were still there, as they were when read.
+enum Finished {
+    All,
+    Only(HashSet<MessageId>),
+}
+
+impl Finished {
+    fn contains(&self, id: MessageId) -> bool {
+        match self {
+            Finished::All => true,
+            Finished::Only(ids) => ids.contains(&id),
+        }
+    }
 }
 
 /// Records a batch.
 pub fn record(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Recorded, Failure> {
     write_attempts(client, records)?;
-    finish(client, records, Verdict::Delivered, "delivered")?;
-    finish(client, records, Verdict::Expired, "expired")?;
+    let delivered = finish(client, records, Verdict::Delivered, "delivered")?;
+    let expired = finish(client, records, Verdict::Expired, "expired")?;
     let retrying = schedule_retries(client, records)?;
     let graves: Vec<Grave> = records
         .iter()
         .filter(|r| r.verdict == Verdict::Dead)
         .map(grave)
         .collect();
+    let buried = if graves.is_empty() {
+        Vec::new()
+    } else {
+        bury(client, &graves)?
+    };
+    let mut tally = Tally::default();
+    for record in records {
+        let counts = tally.of(record.queue_id);
+        count_attempt(counts, &record.attempt);
+        let id = record.attempt.message_id;
+        match record.verdict {
+            Verdict::Delivered if delivered.contains(id) => count_delivered(counts, &record.attempt),
+            Verdict::Expired if expired.contains(id) => counts.expired += 1,
+            _ => {}
+        }
+    }
+    for letter in &buried {
+        tally.of(letter.queue_id).dead += 1;
+    }
     Ok(Recorded {
-        buried: if graves.is_empty() {
-            Vec::new()
-        } else {
-            bury(client, &graves)?
-        },
+        buried,
         retrying,
+        counted: log_tally(client, tally)?,
     })
+}
+
+fn count_attempt(counts: &mut Counts, attempt: &Attempt) {
+    counts.attempts += 1;
+    counts.duration.record(attempt.duration);
+    let outcome = &attempt.outcome;
+    if let Some(class) = outcome.error_class() {
+        counts.failed += 1;
+        counts.last_failure = Some(Failed {
+            at: attempt.attempted_at,
+            status: outcome.status(),
+            class,
+            text: outcome.error_text().map(storable).unwrap_or_default(),
+        });
+    }
+}
+
+fn count_delivered(counts: &mut Counts, attempt: &Attempt) {
+    let answered_at = attempt.attempted_at.after(attempt.duration);
+    counts.delivered += 1;
+    counts.last_success = counts.last_success.max(Some(answered_at));
+    if let Some(since) = attempt.waited_since {
+        counts.latency.record(answered_at.since(since));
+    }
 }
 
 /// Moves the messages of this verdict to the log.
@@ -119,10 +183,10 @@ fn finish(
     records: &[Record],
     verdict: Verdict,
     state: &str,
-) -> Result<(), Failure> {
+) -> Result<Finished, Failure> {
     let finished: Vec<&Record> = records.iter().filter(|r| r.verdict == verdict).collect();
     if finished.is_empty() {
-        return Ok(());
+        return Ok(Finished::All);
     }
     let arguments = [
         finished
@@ -136,31 +200,49 @@ fn finish(
         state.into(),
         finished.iter().map(|r| r.keep_body).collect::<Vec<_>>().into(),
     ];
-    FINISHED.with(|statement| statement.run(client, &arguments))?;
-    Ok(())
+    run_finished(client, &arguments)
 }
 
-/// Ends messages whose time is over, each with the attempts it had, without another attempt. The third
+fn run_finished(client: &mut SpiClient<'_>, arguments: &[DatumWithOid<'_>]) -> Result<Finished, Failure> {
+    let mut rows = FINISHED.with(|statement| statement.run(client, arguments))?;
+    let only: Option<Vec<i64>> = rows.next().map_or(Ok(None), |row| optional(&row, 1))?;
+    Ok(only.map_or(Finished::All, |ids| Finished::Only(ids.into_iter().collect())))
+}
+
+/// Ends messages whose time is over, each with the attempts it had, without another attempt. The last
 /// of each is whether it stays in the log as it was.
-pub fn expire(client: &mut SpiClient<'_>, messages: &[(MessageId, u32, bool)]) -> Result<(), Failure> {
+pub fn expire(
+    client: &mut SpiClient<'_>,
+    messages: &[(QueueId, MessageId, u32, bool)],
+) -> Result<Option<Logged>, Failure> {
     let attempts: Vec<i32> = messages
         .iter()
-        .map(|(_, attempts, _)| i32::try_from(*attempts).unwrap_or(i32::MAX))
+        .map(|(_, _, attempts, _)| i32::try_from(*attempts).unwrap_or(i32::MAX))
         .collect();
     let arguments = [
-        messages.iter().map(|(id, _, _)| *id).collect::<Vec<_>>().into(),
+        messages
+            .iter()
+            .map(|(_, id, _, _)| *id)
+            .collect::<Vec<_>>()
+            .into(),
         attempts.clone().into(),
         attempts.into(),
         vec![None::<i16>; messages.len()].into(),
         "expired".into(),
         messages
             .iter()
-            .map(|(_, _, keep)| *keep)
+            .map(|(_, _, _, keep)| *keep)
             .collect::<Vec<_>>()
             .into(),
     ];
-    FINISHED.with(|statement| statement.run(client, &arguments))?;
-    Ok(())
+    let expired = run_finished(client, &arguments)?;
+    let mut tally = Tally::default();
+    for (queue_id, id, _, _) in messages {
+        if expired.contains(*id) {
+            tally.of(*queue_id).expired += 1;
+        }
+    }
+    log_tally(client, tally)
 }
 
 fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<HashSet<MessageId>, Failure> {

@@ -12,7 +12,7 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 8] = [
     Need {
         met: has_server,
         packages: &["postgresql-15"],
@@ -35,20 +35,40 @@ const NEEDS: [Need; 5] = [
         met: has_python,
         packages: &["python3", "python3-venv"],
     },
+    // What the tests of monitoring look through: a browser, promtool, and the exporter.
+    Need {
+        met: || is_on_path("chromium"),
+        packages: &["chromium"],
+    },
+    Need {
+        met: || is_on_path("promtool"),
+        packages: &["prometheus"],
+    },
+    Need {
+        met: || is_on_path("prometheus-postgres-exporter"),
+        packages: &["prometheus-postgres-exporter"],
+    },
 ];
 
 /// Installing the server package creates a cluster and starts it, which nobody asked for. Where the
-/// package's tools are not there yet, they are told not to, for this one time.
+/// package's tools are not there yet, they are told not to, for this one time. Nor are services started, unless
+/// somebody has a policy of his own.
 const INSTALL: &str = r#"
 set -e
 export DEBIAN_FRONTEND=noninteractive
 no_cluster=/etc/postgresql-common/createcluster.d/pg_hooks.conf
 if [ ! -e /etc/postgresql-common ]; then
-  folder=$(dirname "$no_cluster")
-  mkdir -p "$folder"
+  mkdir -p "${no_cluster%/*}"
   echo 'create_main_cluster = false' > "$no_cluster"
-  trap 'rm -f "$no_cluster"; rmdir --ignore-fail-on-non-empty "$folder"' EXIT
 fi
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod +x "$policy"
+else
+  policy=
+fi
+trap 'rm -f "$no_cluster" ${policy:+"$policy"}; rmdir --ignore-fail-on-non-empty "${no_cluster%/*}" 2>/dev/null || true' EXIT
 apt-get update
 apt-get install -y --no-install-recommends "$@"
 "#;

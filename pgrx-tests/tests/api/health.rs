@@ -24,21 +24,14 @@ fn statuses(client: &mut Client) -> Vec<(String, String)> {
         .collect()
 }
 
-fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(check, status)| ((*check).to_owned(), (*status).to_owned()))
-        .collect()
-}
-
 #[test]
 fn database_with_a_worker_is_healthy() {
     let database = Database::new();
     let mut client = database.connect();
-    let healthy = owned(&[("preloaded", "ok"), ("worker", "ok"), ("lag", "ok")]);
     wait_until("a healthy database", SOON, || {
-        let seen = statuses(&mut client);
-        if seen == healthy {
+        let mut seen = statuses(&mut client);
+        seen.retain(|(_, status)| status != "ok");
+        if seen.is_empty() {
             Ok(())
         } else {
             Err(format!("{seen:?}"))
@@ -99,10 +92,15 @@ fn server_without_preload_stores_says_so_and_delivers_after_the_restart() {
     assert_eq!((check.as_str(), status.as_str()), ("preloaded", "fail"));
     assert!(detail.contains("nothing is sent"), "{detail}");
     assert_eq!(hint.as_deref(), what_to_do);
-    assert_eq!(
-        statuses(&mut client),
-        owned(&[("preloaded", "fail"), ("worker", "fail"), ("lag", "ok")])
+    let well = statuses(&mut client)
+        .into_iter()
+        .filter(|(_, status)| status == "ok");
+    let well: Vec<String> = well.map(|(check, _)| check).collect();
+    assert!(
+        !well.contains(&"worker".to_owned()) && well.contains(&"lag".to_owned()),
+        "{well:?}"
     );
+    assert!(!value::<bool>(&mut client, "select hooks.is_healthy()"));
     let workers: i64 = value(&mut client, "select count(*) from hooks.worker");
     assert_eq!(workers, 0);
 
@@ -110,11 +108,12 @@ fn server_without_preload_stores_says_so_and_delivers_after_the_restart() {
                 update hooks.message set due_at = now() - interval '1 hour';
                 reset session_replication_role";
     run(&mut client, late);
-    assert_eq!(statuses(&mut client)[2], owned(&[("lag", "warn")])[0]);
-    assert!(
-        health(&mut client)[2].3.is_some(),
-        "no hint what to do about the lag"
-    );
+    let lag = health(&mut client).into_iter().find(|(check, ..)| check == "lag");
+    let Some((_, status, _, hint)) = lag else {
+        panic!("no check of the lag");
+    };
+    assert_eq!(status, "fail");
+    assert!(hint.is_some(), "no hint what to do about the lag");
 
     drop(client);
     cluster.reload(&[("shared_preload_libraries", "pg_hooks")]);

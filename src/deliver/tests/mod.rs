@@ -76,6 +76,7 @@ fn job_with(queue: &Arc<Queue>, id: i64, body: Body) -> Job {
         webhook_id: format!("msg_{id}"),
         attempt: 1,
         due_at: Timestamp(0),
+        waited_since: None,
         headers: Headers::default(),
         body,
     };

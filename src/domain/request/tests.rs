@@ -40,6 +40,7 @@ fn message(headers: Value, body: Body) -> Message {
         webhook_id: "msg_2f".to_owned(),
         attempt: 3,
         due_at: Timestamp::MIN,
+        waited_since: None,
         headers: Headers::from_json(&headers).unwrap(),
         body,
     }

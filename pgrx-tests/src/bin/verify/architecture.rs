@@ -18,14 +18,14 @@ struct Rule {
 
 const RULES: [Rule; 6] = [
     Rule {
-        says: "domain and deliver know no Postgres",
-        within: &["src/domain", "src/deliver"],
+        says: "domain, deliver and render know no Postgres",
+        within: &["src/domain", "src/deliver", "src/render"],
         except: &[],
         forbidden: &["pgrx", "pg_sys"],
     },
     Rule {
-        says: "domain reads no clock, no randomness, no environment, and does no I/O",
-        within: &["src/domain"],
+        says: "domain and render read no clock, no randomness, no environment, and do no I/O",
+        within: &["src/domain", "src/render"],
         except: &[],
         forbidden: &[
             "Instant",

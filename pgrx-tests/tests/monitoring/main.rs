@@ -1,0 +1,9 @@
+//! What people and machines that look after pg_hooks see.
+
+mod browser;
+mod crash;
+mod exporter;
+mod health;
+mod report;
+mod statistics;
+mod windows;
