@@ -11,6 +11,7 @@ mod notices;
 mod results;
 mod survey;
 mod tidying;
+mod trials;
 mod turn;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ use pgrx::prelude::*;
 use cron::Cron;
 use survey::Survey;
 use tidying::Tidying;
+use trials::Trying;
 
 use crate::deliver::{Pool, Settings};
 use crate::domain::address::AddressRules;
@@ -70,6 +72,7 @@ struct Leader {
     /// When to look at all queues again.
     next_survey: Timestamp,
     tidying: Tidying,
+    trying: Trying,
     /// Queues that do not exist and that messages name.
     orphaned: Vec<QueueId>,
     /// Transactions that were prepared when last looked; `None` when there is nothing to watch.
@@ -103,6 +106,7 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
         // Waiting for a lock resets the latch, and so may have swallowed a call that came meanwhile.
         let called = database.notes.has_news()
             || database.prepared.load(Ordering::Relaxed)
+            || leader.is_asked_to_try()
             || session::terminating()
             || session::reload_pending();
         let sleep = if called && session::now() >= leader.follow_at {
@@ -149,6 +153,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         cron: Cron::begin(),
         next_survey: Timestamp::MAX,
         tidying: Tidying::begin(),
+        trying: Trying::new(),
         orphaned: Vec::new(),
         prepared: Some(BTreeSet::new()),
         next_prepared_poll: now,

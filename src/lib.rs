@@ -96,9 +96,14 @@ extension_sql_file!(
     requires = ["auth"]
 );
 extension_sql_file!(
+    "../sql/functions/trying.sql",
+    name = "trying",
+    requires = ["messages"]
+);
+extension_sql_file!(
     "../sql/views.sql",
     name = "views",
-    requires = ["worker", "cron", "dead_letters", "history"]
+    requires = ["worker", "cron", "dead_letters", "history", "trying"]
 );
 extension_sql_file!(
     "../sql/privileges.sql",

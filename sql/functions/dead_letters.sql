@@ -102,10 +102,10 @@ set search_path = pg_catalog, pg_temp
 as $$
   with gone as (
     delete from hooks.dead_letter as d where d.id = any (purge_batch.ids)
-    returning d.id, d.queue_id, d.attempts, d.last_status, d.created_at, d.due_at, d.dead_at, d.event_id
+    returning d.id, d.queue_id, d.attempts, d.last_status, d.created_at, d.due_at, d.event_id
   ), logged as (
     insert into hooks.message_log (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at, event_id)
-    select g.id, g.queue_id, 'dead', g.attempts, g.last_status, g.created_at, g.due_at, g.dead_at, g.event_id
+    select g.id, g.queue_id, 'dead', g.attempts, g.last_status, g.created_at, g.due_at, now(), g.event_id
     from gone as g
     returning 1
   )

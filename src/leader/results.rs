@@ -19,6 +19,9 @@ impl Leader {
             self.linger_until = now.after(LINGER);
         }
         for attempt in finished {
+            let Some(attempt) = self.end_trial(attempt) else {
+                continue;
+            };
             let jitter = self.random.f64() * 2.0 - 1.0;
             let Some(queue_id) = self.scheduler.queue_of(attempt.message_id) else {
                 continue;

@@ -20,7 +20,7 @@ pub use installation::{begin_leading, end_leading, extension_oid, prepared_trans
 pub use message::{Content, Fetched, Row, claim, fetch, forgive, locked, read_contents};
 pub use queue::{QueueRow, load_queues};
 pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, note_open_breaker};
-pub use record::{Record, Recorded, expire, record};
+pub use record::{Record, Recorded, expire, record, storable};
 pub use secret::forget_secrets;
 pub use survey::{Surveyed, orphaned_queues, survey};
 

@@ -4,3 +4,6 @@ mod letters;
 mod purge;
 mod redrive;
 mod redrive_many;
+mod trying;
+mod trying_queues;
+mod waiting;
