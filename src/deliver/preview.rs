@@ -51,7 +51,7 @@ pub fn preview(job: &Job, now: Timestamp) -> Result<Written, Outcome> {
     }
     .run();
     let tape = tape.written();
-    read(&tape).ok_or_else(|| match ended {
+    read(&tape).ok_or(match ended {
         Ok((outcome, _)) => outcome,
         Err(Shortage(detail)) => Outcome::Fault { detail },
     })

@@ -50,7 +50,7 @@ impl Question {
     /// The question as bytes; `None` if there are too many.
     #[must_use]
     pub fn encode(&self) -> Option<Vec<u8>> {
-        let timeout = self.timeout.map(|timeout| micros(timeout));
+        let timeout = self.timeout.map(micros);
         let json = json!({"queue": self.queue_id, "timeout": timeout, "headers": self.headers});
         encode(&json, &self.body)
     }

@@ -137,7 +137,7 @@ fn tests_at_the_same_time_get_their_own_answers() {
                         "select status, convert_from(response, 'UTF8') from hooks.test_queue('q{n}')"
                     );
                     let row = row(&mut client, &query);
-                    let expected = (210 + i32::from(n), format!("answer {n}"));
+                    let expected = (210 + n, format!("answer {n}"));
                     assert_eq!((row.get::<_, i32>(0), row.get::<_, String>(1)), expected);
                 }
             });
