@@ -53,6 +53,7 @@ grant execute on function
   hooks.cancel(bigint),
   hooks.redrive,
   hooks.purge,
+  hooks.replay,
   hooks.show_dead_letter(bigint),
   hooks.preview,
   hooks.test_queue,

@@ -4,6 +4,7 @@
 //! It decides nothing: the scheduler does. It holds no transaction while HTTP is under way, and when
 //! nothing is due it sleeps until a commit, a result, a due time or the next rescan.
 
+mod bulletins;
 mod cron;
 mod delivery;
 mod follow;
@@ -14,6 +15,7 @@ mod tidying;
 mod trials;
 mod turn;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use trials::Trying;
 
 use crate::deliver::{Pool, Settings};
 use crate::domain::address::AddressRules;
+use crate::domain::bulletin::Press;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{MessageId, Notice, Scheduler};
 use crate::domain::time::Timestamp;
@@ -73,6 +76,7 @@ struct Leader {
     next_survey: Timestamp,
     tidying: Tidying,
     trying: Trying,
+    press: RefCell<Press>,
     /// Queues that do not exist and that messages name.
     orphaned: Vec<QueueId>,
     /// Transactions that were prepared when last looked; `None` when there is nothing to watch.
@@ -127,9 +131,9 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
 fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
     let begun = session::transaction(c"pg_hooks: beginning to lead", |client| {
         store::forget_open_breakers(client)?;
-        store::begin_leading(client)
+        Ok((store::begin_leading(client)?, store::load_failing(client)?))
     });
-    let installation = begun.unwrap_or_else(|failure| give_up("could not begin to lead", &failure));
+    let (installation, failing) = begun.unwrap_or_else(|failure| give_up("could not begin to lead", &failure));
     let pool = Pool::start(pool_settings()).unwrap_or_else(|error| {
         warning!("pg_hooks worker could not start: {error}");
         session::exit_for_restart()
@@ -137,11 +141,14 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
     warn(pool.shortfall());
     warn(pool.distrust());
     let now = session::now();
+    let mut scheduler = Scheduler::new(pool.capacity(), (!installation.ended_clean).then_some(now));
+    scheduler.set_disable_after(guc::disable_after());
+    scheduler.recall_failing(failing);
     Leader {
         database,
         extension,
         webhook_key: installation.webhook_key,
-        scheduler: Scheduler::new(pool.capacity(), (!installation.ended_clean).then_some(now)),
+        scheduler,
         pool,
         unrecorded: Vec::new(),
         notices: Vec::new(),
@@ -154,6 +161,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         next_survey: Timestamp::MAX,
         tidying: Tidying::begin(),
         trying: Trying::new(),
+        press: RefCell::default(),
         orphaned: Vec::new(),
         prepared: Some(BTreeSet::new()),
         next_prepared_poll: now,
@@ -213,6 +221,7 @@ impl Leader {
         warn(self.pool.shortfall());
         warn(self.pool.distrust());
         self.scheduler.set_slots(self.pool.capacity());
+        self.scheduler.set_disable_after(guc::disable_after());
         // The files that hold secrets and keys may have changed as well.
         let scheduler = &self.scheduler;
         self.survey

@@ -6,11 +6,13 @@
 pub mod address;
 pub mod auth;
 pub mod breaker;
+pub mod bulletin;
 pub mod cron;
 pub mod emission;
 pub mod endpoint;
 pub mod envelope;
 pub mod event;
+pub mod failing;
 pub mod headers;
 pub mod masking;
 pub mod message;

@@ -215,14 +215,16 @@ impl Leader {
         if graves.is_empty() {
             return Ok(());
         }
-        let result = self.transaction(c"pg_hooks: burying dead letters", |client| {
+        let result = self.telling_transaction(c"pg_hooks: burying dead letters", |leader, client| {
             let locked = store::locked(client, graves.iter().map(|grave| grave.id).collect())?;
             let free: Vec<Grave> = graves
                 .iter()
                 .filter(|grave| !locked.contains(&grave.id))
                 .cloned()
                 .collect();
-            Ok((locked, store::bury(client, &free)?))
+            let buried = store::bury(client, &free)?;
+            let told = leader.tell_of_dead(client, &buried)?;
+            Ok(((locked, buried), told))
         });
         for grave in &graves {
             match &result {

@@ -27,7 +27,7 @@ impl Leader {
                 continue;
             };
             let (outcome, started) = (&attempt.outcome, attempt.attempted_at);
-            if let Some(notice) = self.scheduler.observe(attempt.message_id, outcome, started, now) {
+            for notice in self.scheduler.observe(attempt.message_id, outcome, started, now) {
                 self.take_notice(notice);
             }
             let verdict = self
@@ -102,8 +102,10 @@ impl Leader {
         if records.is_empty() {
             return Ok(());
         }
-        let result = self.transaction(c"pg_hooks: recording results", |client| {
-            store::record(client, &records)
+        let result = self.telling_transaction(c"pg_hooks: recording results", |leader, client| {
+            let recorded = store::record(client, &records)?;
+            let told = leader.tell_of_dead(client, &recorded.buried)?;
+            Ok((recorded, told))
         });
         match result {
             Ok(recorded) => {
