@@ -133,7 +133,8 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         store::forget_open_breakers(client)?;
         Ok((store::begin_leading(client)?, store::load_failing(client)?))
     });
-    let (installation, failing) = begun.unwrap_or_else(|failure| give_up("could not begin to lead", &failure));
+    let (installation, failing) =
+        begun.unwrap_or_else(|failure| give_up("could not begin to lead", &failure));
     let pool = Pool::start(pool_settings()).unwrap_or_else(|error| {
         warning!("pg_hooks worker could not start: {error}");
         session::exit_for_restart()

@@ -113,7 +113,15 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/views.sql",
     name = "views",
-    requires = ["worker", "cron", "dead_letters", "history", "trying", "replay", "operational"]
+    requires = [
+        "worker",
+        "cron",
+        "dead_letters",
+        "history",
+        "trying",
+        "replay",
+        "operational"
+    ]
 );
 extension_sql_file!(
     "../sql/privileges.sql",

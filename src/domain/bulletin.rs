@@ -124,7 +124,7 @@ mod tests {
         let mut press = Press::default();
         assert_eq!(told(&mut press, 1, 1000, 0), [0; 10]);
         assert_eq!(told(&mut press, 2, 3, 0), [0; 3]);
-        assert_eq!(told(&mut press, 1, 5, MINUTE - 1), []);
+        assert!(told(&mut press, 1, 5, MINUTE - 1).is_empty());
         assert_eq!(told(&mut press, 1, 3, MINUTE), [995, 0, 0]);
         assert_eq!(press.admit(Kind::Tripped, 1, Timestamp(MINUTE)), Some(0));
     }

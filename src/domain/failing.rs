@@ -114,9 +114,17 @@ mod tests {
         let daily: Vec<(i64, bool)> = (0..=5).map(|day| (day * DAY, false)).collect();
         let changes = run(LIMIT, &daily);
         assert_eq!(changes[5], Some(FailingChange::GiveUp));
-        assert!(changes[..5].iter().all(|change| *change != Some(FailingChange::GiveUp)));
+        assert!(
+            changes[..5]
+                .iter()
+                .all(|change| *change != Some(FailingChange::GiveUp))
+        );
         let changes = run(None, &daily);
-        assert!(changes.iter().all(|change| *change != Some(FailingChange::GiveUp)));
+        assert!(
+            changes
+                .iter()
+                .all(|change| *change != Some(FailingChange::GiveUp))
+        );
     }
 
     #[test]
@@ -126,19 +134,58 @@ mod tests {
         for (says, attempts, last) in [
             ("a first failure is none yet", &[(0, false)][..], None),
             ("nor is a short trouble", &[(0, false), (59, false)], None),
-            ("it is noted after a minute", &[(0, false), (60, false)], note(0, 60)),
-            ("and then each hour", &[(0, false), (60, false), (HOUR, false)], None),
-            ("at most", &[(0, false), (60, false), (HOUR + 60, false)], note(0, HOUR + 60)),
-            ("a success ends it", &[(0, false), (60, false), (70, true)], forget),
+            (
+                "it is noted after a minute",
+                &[(0, false), (60, false)],
+                note(0, 60),
+            ),
+            (
+                "and then each hour",
+                &[(0, false), (60, false), (HOUR, false)],
+                None,
+            ),
+            (
+                "at most",
+                &[(0, false), (60, false), (HOUR + 60, false)],
+                note(0, HOUR + 60),
+            ),
+            (
+                "a success ends it",
+                &[(0, false), (60, false), (70, true)],
+                forget,
+            ),
             ("quietly if it was not noted", &[(0, false), (50, true)], None),
-            ("and time begins anew", &[(0, false), (4 * DAY, true), (5 * DAY, false)], None),
-            ("an idle queue is left alone", &[(0, false), (6 * DAY, false)], None),
-            ("also if it failed a lot before",
-             &[(0, false), (DAY, false), (2 * DAY, false), (5 * DAY, false)], note(5 * DAY, 5 * DAY)),
-            ("gaps of less than half do not count as idle",
-             &[(0, false), (2 * DAY, false), (4 * DAY, false), (5 * DAY, false)], give_up),
-            ("it is said again until it is done",
-             &[(0, false), (2 * DAY, false), (4 * DAY, false), (5 * DAY, false), (5 * DAY + 1, false)], give_up),
+            (
+                "and time begins anew",
+                &[(0, false), (4 * DAY, true), (5 * DAY, false)],
+                None,
+            ),
+            (
+                "an idle queue is left alone",
+                &[(0, false), (6 * DAY, false)],
+                None,
+            ),
+            (
+                "also if it failed a lot before",
+                &[(0, false), (DAY, false), (2 * DAY, false), (5 * DAY, false)],
+                note(5 * DAY, 5 * DAY),
+            ),
+            (
+                "gaps of less than half do not count as idle",
+                &[(0, false), (2 * DAY, false), (4 * DAY, false), (5 * DAY, false)],
+                give_up,
+            ),
+            (
+                "it is said again until it is done",
+                &[
+                    (0, false),
+                    (2 * DAY, false),
+                    (4 * DAY, false),
+                    (5 * DAY, false),
+                    (5 * DAY + 1, false),
+                ],
+                give_up,
+            ),
         ] {
             assert_eq!(run(LIMIT, attempts).last(), Some(&last), "{says}");
         }
@@ -147,7 +194,10 @@ mod tests {
     #[test]
     fn what_was_noted_goes_on_with_another_leader() {
         let mut failing = Failing::noted(at(0), at(4 * DAY));
-        assert_eq!(failing.count(false, LIMIT, at(5 * DAY)), Some(FailingChange::GiveUp));
+        assert_eq!(
+            failing.count(false, LIMIT, at(5 * DAY)),
+            Some(FailingChange::GiveUp)
+        );
         let mut failing = Failing::noted(at(0), at(DAY));
         assert_eq!(
             failing.count(false, LIMIT, at(5 * DAY)),

@@ -29,7 +29,7 @@ impl Leader {
     /// Tells of dead letters.
     pub fn tell_of_dead(&self, client: &mut Client<'_>, buried: &[Buried]) -> Result<Vec<QueueId>, Failure> {
         let told = buried.iter().filter_map(|letter| {
-            let suppressed = self.admit(Kind::Dead, letter.queue_id)?;
+            let suppressed = self.is_told(Kind::Dead, letter.queue_id)?;
             Some(Bulletin {
                 kind: Kind::Dead,
                 queue_id: Some(letter.queue_id),
@@ -50,7 +50,7 @@ impl Leader {
         reason: &str,
         until: Option<Timestamp>,
     ) -> Result<Vec<QueueId>, Failure> {
-        let Some(suppressed) = self.admit(kind, queue_id) else {
+        let Some(suppressed) = self.is_told(kind, queue_id) else {
             return Ok(Vec::new());
         };
         let until = until.map(Timestamp::to_rfc3339);
@@ -76,7 +76,7 @@ impl Leader {
             .iter()
             .filter(|run| now.since(run.planned) >= ON_TIME && ran.moved.contains_key(&run.id));
         let told = missed.filter_map(|run| {
-            let suppressed = self.admit(Kind::Missed, run.id)?;
+            let suppressed = self.is_told(Kind::Missed, run.id)?;
             let made_up = run.ticks.iter().filter(|tick| tick.late).count();
             let missed_from = run.planned.to_rfc3339();
             Some(Bulletin {
@@ -90,7 +90,7 @@ impl Leader {
         store::tell(client, &told.collect::<Vec<_>>())
     }
 
-    fn admit(&self, kind: Kind, subject: Subject) -> Option<u64> {
+    fn is_told(&self, kind: Kind, subject: Subject) -> Option<u64> {
         self.press.borrow_mut().admit(kind, subject, session::now())
     }
 }

@@ -111,11 +111,12 @@ impl Leader {
             return Ok(());
         }
         let in_flight = self.scheduler.ids_in_flight().collect();
-        let buried = self.telling_transaction(c"pg_hooks: burying messages without queue", |leader, client| {
-            let buried = store::bury_orphans(client, &leader.orphaned, in_flight)?;
-            let told = leader.tell_of_dead(client, &buried)?;
-            Ok((buried.len(), told))
-        })?;
+        let buried =
+            self.telling_transaction(c"pg_hooks: burying messages without queue", |leader, client| {
+                let buried = store::bury_orphans(client, &leader.orphaned, in_flight)?;
+                let told = leader.tell_of_dead(client, &buried)?;
+                Ok((buried.len(), told))
+            })?;
         if buried == 0 {
             self.orphaned.clear();
         } else {

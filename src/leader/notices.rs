@@ -15,7 +15,10 @@ impl Leader {
     /// Takes in what the scheduler learnt. That a queue is to be disabled is said by every answer of its
     /// receiver, and done once.
     pub fn take_notice(&mut self, (queue_id, notice): (QueueId, Notice)) {
-        let disables = matches!(notice, Notice::Gone | Notice::Breaker(Change::GaveUp) | Notice::Failing(FailingChange::GiveUp));
+        let disables = matches!(
+            notice,
+            Notice::Gone | Notice::Breaker(Change::GaveUp) | Notice::Failing(FailingChange::GiveUp)
+        );
         let active = self.scheduler.queue(queue_id).is_some_and(|queue| queue.active);
         let known = self.notices.contains(&(queue_id, notice));
         if !(disables && (known || !active)) {

@@ -102,7 +102,11 @@ pub fn note_failing(
     since: Timestamp,
     last: Timestamp,
 ) -> Result<(), Failure> {
-    let arguments = [queue_id.into(), to_postgres(since).into(), to_postgres(last).into()];
+    let arguments = [
+        queue_id.into(),
+        to_postgres(since).into(),
+        to_postgres(last).into(),
+    ];
     FAILING.with(|statement| statement.run(client, &arguments))?;
     Ok(())
 }

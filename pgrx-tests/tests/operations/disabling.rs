@@ -49,7 +49,10 @@ fn time_of_failing_goes_on_after_a_restart_and_ends_with_a_success() {
     site.wait_until(
         "select last_failure_at > (select led_since from hooks.installation) from hooks.queue_state",
     );
-    assert_eq!(site.value::<String>("select failing_since::text from hooks.queue_state"), since);
+    assert_eq!(
+        site.value::<String>("select failing_since::text from hooks.queue_state"),
+        since
+    );
     site.receiver.on("/q", Behaviour::status(200));
     site.settle();
     site.wait_until("select not exists (select from hooks.queue_state)");

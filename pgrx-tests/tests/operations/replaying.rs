@@ -28,7 +28,10 @@ fn replayed_messages_are_new_ones_that_say_what_they_repeat() {
             .iter()
             .find(|request| request.header("hooks-replay-of") == original.webhook_id())
             .expect("it is repeated");
-        assert_eq!((&repeated.body, repeated.header("x-a")), (&original.body, original.header("x-a")));
+        assert_eq!(
+            (&repeated.body, repeated.header("x-a")),
+            (&original.body, original.header("x-a"))
+        );
         assert_ne!(repeated.webhook_id(), original.webhook_id());
         assert_eq!(repeated.attempt(), Some(1));
     }
@@ -52,7 +55,8 @@ fn time_of_delivery_and_number_say_what_is_replayed() {
     );
     assert_eq!(site.value::<i64>(&call), 1);
     assert_eq!(site.arrival("other").text(), "2");
-    let call = format!("select hooks.replay('q', {day}, row_limit => 2, at => now() + interval '1 h', rate => 1)");
+    let call =
+        format!("select hooks.replay('q', {day}, row_limit => 2, at => now() + interval '1 h', rate => 1)");
     assert_eq!(site.value::<i64>(&call), 2);
     let waiting: Vec<String> = site.column("select body from hooks.message order by due_at");
     assert_eq!(waiting, ["1", "2"]);
@@ -88,6 +92,10 @@ fn what_was_not_kept_or_not_delivered_is_not_replayed() {
         "'q', '-infinity', at => 'infinity'",
     ] {
         let refused = site.refusal(&format!("select hooks.replay({arguments})"));
-        assert_eq!(refused.code, SqlState::INVALID_PARAMETER_VALUE.code(), "{arguments}");
+        assert_eq!(
+            refused.code,
+            SqlState::INVALID_PARAMETER_VALUE.code(),
+            "{arguments}"
+        );
     }
 }
