@@ -53,7 +53,10 @@ grant execute on function
   hooks.cancel(bigint),
   hooks.redrive,
   hooks.purge,
+  hooks.replay,
   hooks.show_dead_letter(bigint),
+  hooks.preview,
+  hooks.test_queue,
   hooks.queue_id(text),
   hooks.subscribe,
   hooks.unsubscribe(bigint),
@@ -144,6 +147,7 @@ grant select (id, queue_id, state, attempts, last_status, created_at, due_at, fi
 grant select on hooks.worker, hooks.message_state to hooks_admin, hooks_reader;
 grant execute on function
   hooks.status(bigint),
+  hooks.wait(bigint, interval),
   hooks.event_status(bigint),
   hooks.queue_messages,
   hooks.health(),

@@ -103,18 +103,22 @@ create table hooks.queue_state (
   since    timestamptz not null,
   until    timestamptz,
   reason   text not null,
+  failing_since   timestamptz,
+  last_failure_at timestamptz,
   constraint queue_state_pkey
     primary key (queue_id),
   constraint known_state
-    check (state in ('open', 'disabled'))
+    check (state in ('failing', 'open', 'disabled'))
 );
 
-comment on table hooks.queue_state is 'Queues that send nothing because of their receiver. No row: all is well, or somebody paused the queue.';
+comment on table hooks.queue_state is 'Queues whose receiver is in trouble. No row: all is well, or somebody paused the queue.';
 comment on column hooks.queue_state.queue_id is 'The queue.';
-comment on column hooks.queue_state.state is 'open: its circuit breaker stops it for a while; disabled: the worker switched it off, hooks.resume() switches it on.';
+comment on column hooks.queue_state.state is 'failing: nothing has succeeded for a minute or more; open: its circuit breaker stops it for a while; disabled: the worker switched it off, hooks.resume() switches it on.';
 comment on column hooks.queue_state.since is 'When that began.';
 comment on column hooks.queue_state.until is 'When the next probe is sent; null for a disabled queue.';
 comment on column hooks.queue_state.reason is 'What the receiver did, for people.';
+comment on column hooks.queue_state.failing_since is 'Since when every attempt has failed, if that is so; after hooks.disable_after the queue is disabled.';
+comment on column hooks.queue_state.last_failure_at is 'When an attempt last failed; up to an hour stale.';
 
 -- Messages that are not finished ------------------------------------------------------------------
 

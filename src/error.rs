@@ -30,6 +30,10 @@ pub enum Error {
     Denied { message: String, hint: String },
     /// Secrets cannot be encrypted, decrypted or made as the server is configured.
     Vault(String),
+    /// No message of that id waits.
+    UnknownMessage(i64),
+    /// It cannot be done as things are now.
+    NotReady { message: String, hint: String },
     /// What can be asked for and is not there.
     NotSupported { message: String, hint: String },
     /// What says which trigger is made wrongly, and what is wrong with it.
@@ -40,6 +44,14 @@ impl Error {
     /// An invalid argument with what to do about it.
     pub fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Error {
         Error::InvalidArgument {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// That it cannot be done now, with what to do about it.
+    pub fn not_ready(message: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::NotReady {
             message: message.into(),
             hint: hint.into(),
         }
@@ -75,6 +87,16 @@ impl Error {
                 PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
                 format!("queue with id {id} does not exist"),
                 "Look for its id in hooks.queue.".to_owned(),
+            ),
+            Error::UnknownMessage(id) => (
+                PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+                format!("no message {id} waits"),
+                "It is finished, or never was: see hooks.status().".to_owned(),
+            ),
+            Error::NotReady { message, hint } => (
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                message,
+                hint,
             ),
             Error::NotItsTrigger => (
                 PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,

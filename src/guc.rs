@@ -23,6 +23,8 @@ static IDEMPOTENCY_WINDOW: GucSetting<i32> = GucSetting::<i32>::new(86_400_000);
 static HISTORY_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * DAY_SECONDS);
 static ATTEMPT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * DAY_SECONDS);
 static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
+/// 5 days, as Svix has it.
+static DISABLE_AFTER: GucSetting<i32> = GucSetting::<i32>::new(432_000);
 static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static REQUIRE_HTTPS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -124,6 +126,15 @@ pub fn register() {
         RETENTION_CAP,
         GucFlags::UNIT_S,
     );
+    int(
+        c"hooks.disable_after",
+        c"How long a queue may do nothing but fail before it is disabled.",
+        c"Its messages are kept, and hooks.resume() enables it. 0 for never.",
+        &DISABLE_AFTER,
+        0,
+        RETENTION_CAP,
+        GucFlags::UNIT_S,
+    );
     check::define_networks(
         c"hooks.allowed_networks",
         c"Networks that queues may reach besides the public internet.",
@@ -197,6 +208,12 @@ pub fn response_capture() -> usize {
 /// Time between full rescans.
 pub fn rescan_interval() -> Duration {
     Duration::from_millis(u64::try_from(RESCAN_INTERVAL.get()).unwrap_or(1))
+}
+
+/// How long a queue may do nothing but fail; `None` for ever.
+pub fn disable_after() -> Option<Duration> {
+    let seconds = u64::try_from(DISABLE_AFTER.get()).unwrap_or(0);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// How long an idempotency key is remembered.

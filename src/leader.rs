@@ -4,6 +4,7 @@
 //! It decides nothing: the scheduler does. It holds no transaction while HTTP is under way, and when
 //! nothing is due it sleeps until a commit, a result, a due time or the next rescan.
 
+mod bulletins;
 mod cron;
 mod delivery;
 mod follow;
@@ -12,8 +13,10 @@ mod results;
 mod survey;
 mod tallying;
 mod tidying;
+mod trials;
 mod turn;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -27,9 +30,11 @@ use cron::Cron;
 use survey::Survey;
 use tallying::Tallying;
 use tidying::Tidying;
+use trials::Trying;
 
 use crate::deliver::{Pool, Settings};
 use crate::domain::address::AddressRules;
+use crate::domain::bulletin::Press;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{MessageId, Notice, Scheduler};
 use crate::domain::time::Timestamp;
@@ -73,6 +78,8 @@ struct Leader {
     next_survey: Timestamp,
     tidying: Tidying,
     tallying: Tallying,
+    trying: Trying,
+    press: RefCell<Press>,
     /// Queues that do not exist and that messages name.
     orphaned: Vec<QueueId>,
     /// Transactions that were prepared when last looked; `None` when there is nothing to watch.
@@ -106,6 +113,7 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
         // Waiting for a lock resets the latch, and so may have swallowed a call that came meanwhile.
         let called = database.notes.has_news()
             || database.prepared.load(Ordering::Relaxed)
+            || leader.is_asked_to_try()
             || session::terminating()
             || session::reload_pending();
         let sleep = if called && session::now() >= leader.follow_at {
@@ -126,9 +134,10 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
 fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
     let begun = session::transaction(c"pg_hooks: beginning to lead", |client| {
         store::forget_open_breakers(client)?;
-        store::begin_leading(client)
+        Ok((store::begin_leading(client)?, store::load_failing(client)?))
     });
-    let installation = begun.unwrap_or_else(|failure| give_up("could not begin to lead", &failure));
+    let (installation, failing) =
+        begun.unwrap_or_else(|failure| give_up("could not begin to lead", &failure));
     let pool = Pool::start(pool_settings()).unwrap_or_else(|error| {
         warning!("pg_hooks worker could not start: {error}");
         session::exit_for_restart()
@@ -136,11 +145,14 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
     warn(pool.shortfall());
     warn(pool.distrust());
     let now = session::now();
+    let mut scheduler = Scheduler::new(pool.capacity(), (!installation.ended_clean).then_some(now));
+    scheduler.set_disable_after(guc::disable_after());
+    scheduler.recall_failing(failing);
     Leader {
         database,
         extension,
         webhook_key: installation.webhook_key,
-        scheduler: Scheduler::new(pool.capacity(), (!installation.ended_clean).then_some(now)),
+        scheduler,
         pool,
         unrecorded: Vec::new(),
         notices: Vec::new(),
@@ -153,6 +165,8 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         next_survey: Timestamp::MAX,
         tidying: Tidying::begin(),
         tallying: Tallying::begin(now),
+        trying: Trying::new(),
+        press: RefCell::default(),
         orphaned: Vec::new(),
         prepared: Some(BTreeSet::new()),
         next_prepared_poll: now,
@@ -212,6 +226,7 @@ impl Leader {
         warn(self.pool.shortfall());
         warn(self.pool.distrust());
         self.scheduler.set_slots(self.pool.capacity());
+        self.scheduler.set_disable_after(guc::disable_after());
         // The files that hold secrets and keys may have changed as well.
         let scheduler = &self.scheduler;
         self.survey

@@ -97,9 +97,32 @@ extension_sql_file!(
     requires = ["auth"]
 );
 extension_sql_file!(
+    "../sql/functions/replay.sql",
+    name = "replay",
+    requires = ["dead_letters"]
+);
+extension_sql_file!(
+    "../sql/functions/operational.sql",
+    name = "operational",
+    requires = ["events", "cron"]
+);
+extension_sql_file!(
+    "../sql/functions/trying.sql",
+    name = "trying",
+    requires = ["messages"]
+);
+extension_sql_file!(
     "../sql/views.sql",
     name = "views",
-    requires = ["worker", "cron", "dead_letters", "history"]
+    requires = [
+        "worker",
+        "cron",
+        "dead_letters",
+        "history",
+        "trying",
+        "replay",
+        "operational"
+    ]
 );
 extension_sql_file!(
     "../sql/functions/statistics.sql",

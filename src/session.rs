@@ -167,6 +167,12 @@ pub fn extension_is(oid: pg_sys::Oid) -> bool {
     unsafe { pg_sys::get_extension_oid(c"pg_hooks".as_ptr(), true) == oid }
 }
 
+/// Whether this is the running transaction or a part of it.
+pub fn is_own_transaction(transaction: pg_sys::TransactionId) -> bool {
+    // SAFETY: looks at the state of this backend; valid for any id.
+    unsafe { pg_sys::TransactionIdIsCurrentTransactionId(transaction) }
+}
+
 /// Ends the process so that it is started again.
 pub fn exit_for_restart() -> ! {
     // SAFETY: runs the exit callbacks and ends the process.

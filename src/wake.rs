@@ -6,6 +6,7 @@
 
 mod ring;
 mod shared;
+mod trial;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
@@ -16,6 +17,7 @@ use pgrx::{pg_guard, pg_sys};
 
 pub use ring::Note;
 pub use shared::{Database, Extension, MAX_DATABASES, Shared, WorkerEntry};
+pub use trial::{Ticket, Trials, wait as wait_for_trial};
 
 /// Different queues one transaction is noted for one by one; beyond, the leader looks at everything.
 const MAX_PENDING: usize = 64;
@@ -223,6 +225,12 @@ pub fn queue_generation() -> Option<i64> {
 pub fn transaction_start() -> i64 {
     // SAFETY: returns a plain value; always valid within a transaction.
     unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }
+}
+
+/// The clock, in PostgreSQL's microseconds.
+pub fn wall_clock() -> i64 {
+    // SAFETY: returns a plain value.
+    unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
 fn register_callback() {

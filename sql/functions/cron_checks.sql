@@ -133,6 +133,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform hooks.event_keys(convert_to(entry.event_type, 'UTF8'));
+  perform hooks.check_published_event(convert_to(entry.event_type, 'UTF8'));
   if entry.body_bytes is not null then
     perform hooks.refuse('the payload of an event is JSON',
       'Give it as body.');

@@ -102,10 +102,10 @@ set search_path = pg_catalog, pg_temp
 as $$
   with gone as (
     delete from hooks.dead_letter as d where d.id = any (purge_batch.ids)
-    returning d.id, d.queue_id, d.attempts, d.last_status, d.created_at, d.due_at, d.dead_at, d.event_id
+    returning d.id, d.queue_id, d.attempts, d.last_status, d.created_at, d.due_at, d.event_id
   ), logged as (
     insert into hooks.message_log (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at, event_id)
-    select g.id, g.queue_id, 'dead', g.attempts, g.last_status, g.created_at, g.due_at, g.dead_at, g.event_id
+    select g.id, g.queue_id, 'dead', g.attempts, g.last_status, g.created_at, g.due_at, now(), g.event_id
     from gone as g
     returning 1
   )
@@ -297,6 +297,28 @@ end
 $$;
 comment on function hooks.redrive_some is 'As hooks.redrive_batch(), but letters that cannot be sent as they are stay, with a warning, unless there is one and it is named.';
 
+create function hooks.pause_between(rate integer, per interval)
+returns interval
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if rate is null then
+    return '0';
+  end if;
+  if rate not between 1 and 1000000 then
+    perform hooks.refuse('rate must be between 1 and 1000000', 'Leave it out to have all sent as soon as possible.');
+  end if;
+  if per is null or extract(epoch from per) not between 0.001 and 86400 then
+    perform hooks.refuse('per must be between 1 millisecond and 1 day',
+      'Give an interval such as ''1 second'' or ''1 minute''.');
+  end if;
+  return make_interval(secs => (extract(epoch from per) / rate)::double precision);
+end
+$$;
+comment on function hooks.pause_between(integer, interval) is 'Time between the due times of messages that go at this rate; 0 without one.';
+
 create function hooks.redrive(
   id          bigint default null,
   ids         bigint[] default null,
@@ -321,22 +343,12 @@ declare
   target constant bigint := case when to_queue is not null then hooks.queue_id(to_queue) end;
   -- At a rate, what the call itself takes must not come due at once.
   first_at constant timestamptz := greatest(at, case when rate is null then now() else clock_timestamp() end);
-  pause interval := '0';
+  pause constant interval := hooks.pause_between(rate, per);
   redriven bigint := 0;
   letters bigint[];
 begin
   if at = 'infinity' then
     perform hooks.refuse('due time must not be infinite', 'Give the time at which to send.');
-  end if;
-  if rate is not null then
-    if rate not between 1 and 1000000 then
-      perform hooks.refuse('rate must be between 1 and 1000000', 'Leave it out to have all sent as soon as possible.');
-    end if;
-    if per is null or extract(epoch from per) not between 0.001 and 86400 then
-      perform hooks.refuse('per must be between 1 millisecond and 1 day',
-        'Give an interval such as ''1 second'' or ''1 minute''.');
-    end if;
-    pause := make_interval(secs => (extract(epoch from per) / rate)::double precision);
   end if;
   for letters in
     select hooks.lock_dead_letters(id, ids, queue, since, until, error_class, row_limit, target is not null)

@@ -15,6 +15,13 @@ immutable strict
 as 'MODULE_PATHNAME', 'event_type_problem_wrapper';
 comment on function hooks.event_type_problem(bytea) is 'Why this is no event type; null when it is one.';
 
+create function hooks.check_published_event(event_type bytea)
+returns void
+language c
+immutable strict
+as 'MODULE_PATHNAME', 'check_published_event_wrapper';
+comment on function hooks.check_published_event(bytea) is 'Raises 22023 with a hint unless users may publish events of this type.';
+
 create function hooks.pattern_matches(pattern text, event_type text)
 returns boolean
 language c
@@ -196,6 +203,7 @@ begin
   if ends <= now() then
     perform hooks.refuse('ttl must be more than 0', 'Leave it out for an event that does not expire.');
   end if;
+  perform hooks.check_published_event(convert_to(event_type, 'UTF8'));
   perform hooks.check_body_size(octet_length(content));
   if headers is not null then
     perform hooks.check_headers(convert_to(headers::text, 'UTF8'));

@@ -42,8 +42,14 @@ fn keys_of(event_type: Option<&[u8]>) -> Result<Vec<String>, Error> {
 
 #[pg_extern(sql = false)]
 fn event_type_problem(event_type: &[u8]) -> Option<String> {
-    let problem = pattern::check_type(&String::from_utf8_lossy(event_type)).err();
+    let problem = pattern::check_published(&String::from_utf8_lossy(event_type)).err();
     problem.map(|invalid| invalid.message)
+}
+
+#[pg_extern(sql = false)]
+fn check_published_event(event_type: &[u8]) {
+    let checked = pattern::check_published(&String::from_utf8_lossy(event_type));
+    checked.map_err(Error::from).or_raise();
 }
 
 #[pg_extern(sql = false)]

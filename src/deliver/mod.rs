@@ -12,6 +12,7 @@
 //! resolver  names to checked addresses; lookup asks the system for them
 //! dialer    checked address to connection, an idle one or a new one; stream, of socket and tls, is what it
 //!           is made of, desk the memory for a request, descriptors says how many sockets there may be
+//! preview   what an attempt would send
 //! ```
 
 #![forbid(unsafe_code)]
@@ -32,6 +33,7 @@ mod idle;
 mod limit;
 mod lookup;
 mod pool;
+mod preview;
 mod resolver;
 mod roster;
 mod running;
@@ -48,6 +50,7 @@ mod tokens;
 pub(crate) mod tests;
 
 pub use pool::Pool;
+pub use preview::{Written, preview};
 pub use settings::Settings;
 
 use std::sync::Arc;

@@ -37,6 +37,22 @@ pub enum HeaderAuth {
     Token(Arc<ClientCredentials>),
 }
 
+impl Auth {
+    /// The same with masks in place of what is secret.
+    #[must_use]
+    pub fn masked(&self) -> Auth {
+        let header = match &self.header {
+            HeaderAuth::None => HeaderAuth::None,
+            HeaderAuth::Fixed(header) => HeaderAuth::Fixed(header.masked()),
+            HeaderAuth::Token(_) => HeaderAuth::Fixed(AuthHeader::masked_token()),
+        };
+        Auth {
+            header,
+            certificate: self.certificate.clone(),
+        }
+    }
+}
+
 /// Why credentials cannot be used. Holds nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidAuth {

@@ -48,7 +48,7 @@ pub use self::due::{Due, due};
 pub use self::error::{CronError, FieldError};
 pub use self::field::Field;
 use self::interval::Interval;
-pub use self::missed::{MissedPolicy, Tick, missed};
+pub use self::missed::{MissedPolicy, ON_TIME, Tick, missed};
 use super::time::Timestamp;
 
 /// When to run. See the module.

@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use super::bulletin::RESERVED_PREFIX;
+
 /// Longest type or pattern, in bytes.
 pub const MAX_BYTES: usize = 255;
 /// Most segments of a type or pattern.
@@ -40,6 +42,21 @@ impl std::error::Error for InvalidName {}
 /// It is not 1 to 16 segments of letters, digits, `_` and `-`, in up to 255 bytes.
 pub fn check_type(name: &str) -> Result<(), InvalidName> {
     check("event type", name, is_name, TYPE_HINT)
+}
+
+/// Checks an event type that a user publishes.
+///
+/// # Errors
+/// As [`check_type`], or it is the type of an operational event.
+pub fn check_published(name: &str) -> Result<(), InvalidName> {
+    check_type(name)?;
+    if name.starts_with(RESERVED_PREFIX) {
+        return Err(InvalidName {
+            message: "event types that begin with \"hooks.\" are published by pg_hooks alone".to_owned(),
+            hint: "Choose another name; such events can be subscribed to.",
+        });
+    }
+    Ok(())
 }
 
 /// Checks a pattern.

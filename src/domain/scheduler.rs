@@ -24,7 +24,9 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::failing::Failing;
 use super::queue::{Queue, QueueId};
 use super::time::Timestamp;
 pub use lane::Cursor;
@@ -71,6 +73,10 @@ pub struct Scheduler {
     unknown: BTreeMap<QueueId, bool>,
     slots: usize,
     probation: Probation,
+    /// How long a queue may do nothing but fail; `None` for ever.
+    disable_after: Option<Duration>,
+    /// What earlier leaders noted of queues that are not loaded yet.
+    recalled: HashMap<QueueId, Failing>,
     /// The latest time it was told.
     now: Timestamp,
 }
@@ -93,6 +99,8 @@ impl Scheduler {
             unknown: BTreeMap::new(),
             slots,
             probation: Probation::new(unclean_start),
+            disable_after: None,
+            recalled: HashMap::new(),
             now: unclean_start.unwrap_or(Timestamp::MIN),
         }
     }
@@ -103,13 +111,25 @@ impl Scheduler {
         self.ease();
     }
 
+    /// How long a queue may do nothing but fail before it is to be disabled; `None` for ever.
+    pub fn set_disable_after(&mut self, disable_after: Option<Duration>) {
+        self.disable_after = disable_after;
+    }
+
+    /// What earlier leaders noted of queues that only fail.
+    pub fn recall_failing(&mut self, failing: HashMap<QueueId, Failing>) {
+        self.recalled = failing;
+    }
+
     /// Takes over the policy of a queue, new or changed.
     pub fn load_queue(&mut self, queue: Arc<Queue>) {
         let id = queue.id;
         match self.lanes.get_mut(&id) {
             Some(lane) => lane.follow(queue),
             None => {
-                self.lanes.insert(id, Lane::new(queue));
+                let mut lane = Lane::new(queue);
+                lane.failing = self.recalled.remove(&id).unwrap_or_default();
+                self.lanes.insert(id, lane);
                 if self.unknown.remove(&id).is_some() {
                     self.note_due(id, Timestamp::MIN);
                 }

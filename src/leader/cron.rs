@@ -174,13 +174,15 @@ impl Leader {
         }
     }
 
-    fn store_ticks(&self, runs: &[Run], now: Timestamp) -> Result<Ran, Failure> {
-        self.transaction(c"pg_hooks: making messages of schedules", |client| {
+    fn store_ticks(&mut self, runs: &[Run], now: Timestamp) -> Result<Ran, Failure> {
+        self.telling_transaction(c"pg_hooks: making messages of schedules", |leader, client| {
             if !worker::leads() {
                 log!("pg_hooks worker ends: it leads no longer");
                 session::exit_for_restart()
             }
-            store::run_cron(client, runs, now)
+            let ran = store::run_cron(client, runs, now)?;
+            let told = leader.tell_of_missed(client, runs, &ran, now)?;
+            Ok((ran, told))
         })
     }
 

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use pgrx::prelude::*;
 
 use super::Leader;
+use super::tallying::dead_among;
 use crate::deliver::Job;
 use crate::domain::message::Message;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{Admission, Answer, Candidate, Fetch, MAX_DEATHS};
-use crate::domain::tally::Tally;
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, Content, Fetched, Grave, Row};
@@ -217,7 +217,7 @@ impl Leader {
         if graves.is_empty() {
             return Ok(());
         }
-        let result = self.transaction(c"pg_hooks: burying dead letters", |client| {
+        let result = self.telling_transaction(c"pg_hooks: burying dead letters", |leader, client| {
             let locked = store::locked(client, graves.iter().map(|grave| grave.id).collect())?;
             let free: Vec<Grave> = graves
                 .iter()
@@ -225,11 +225,9 @@ impl Leader {
                 .cloned()
                 .collect();
             let buried = store::bury(client, &free)?;
-            let mut tally = Tally::default();
-            for letter in &buried {
-                tally.of(letter.queue_id).dead += 1;
-            }
-            Ok((locked, buried, store::log_tally(client, tally)?))
+            let told = leader.tell_of_dead(client, &buried)?;
+            let counted = store::log_tally(client, dead_among(&buried))?;
+            Ok(((locked, buried, counted), told))
         });
         for grave in &graves {
             match &result {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use pgrx::prelude::*;
 
 use super::Leader;
+use super::tallying::dead_among;
 use crate::domain::queue::QueueId;
-use crate::domain::tally::Tally;
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store;
@@ -112,14 +112,13 @@ impl Leader {
             return Ok(());
         }
         let in_flight = self.scheduler.ids_in_flight().collect();
-        let (buried, counted) = self.transaction(c"pg_hooks: burying messages without queue", |client| {
-            let buried = store::bury_orphans(client, &self.orphaned, in_flight)?;
-            let mut tally = Tally::default();
-            for queue_id in &buried {
-                tally.of(*queue_id).dead += 1;
-            }
-            Ok((buried.len(), store::log_tally(client, tally)?))
-        })?;
+        let (buried, counted) =
+            self.telling_transaction(c"pg_hooks: burying messages without queue", |leader, client| {
+                let buried = store::bury_orphans(client, &leader.orphaned, in_flight)?;
+                let told = leader.tell_of_dead(client, &buried)?;
+                let counted = store::log_tally(client, dead_among(&buried))?;
+                Ok(((buried.len(), counted), told))
+            })?;
         self.tallying.take(counted);
         if buried == 0 {
             self.orphaned.clear();

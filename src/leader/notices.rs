@@ -4,6 +4,8 @@ use pgrx::prelude::*;
 
 use super::Leader;
 use crate::domain::breaker::Change;
+use crate::domain::bulletin::Kind;
+use crate::domain::failing::FailingChange;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::Notice;
 use crate::session::{self, Failure};
@@ -13,7 +15,10 @@ impl Leader {
     /// Takes in what the scheduler learnt. That a queue is to be disabled is said by every answer of its
     /// receiver, and done once.
     pub fn take_notice(&mut self, (queue_id, notice): (QueueId, Notice)) {
-        let disables = matches!(notice, Notice::Gone | Notice::Breaker(Change::GaveUp));
+        let disables = matches!(
+            notice,
+            Notice::Gone | Notice::Breaker(Change::GaveUp) | Notice::Failing(FailingChange::GiveUp)
+        );
         let active = self.scheduler.queue(queue_id).is_some_and(|queue| queue.active);
         let known = self.notices.contains(&(queue_id, notice));
         if !(disables && (known || !active)) {
@@ -34,30 +39,58 @@ impl Leader {
         match notice {
             Notice::Breaker(Change::Tripped { until }) => {
                 log!("circuit breaker of queue {queue_id} opened: too many attempts failed");
-                self.show_state(|client| store::note_open_breaker(client, queue_id, until))
+                self.show_state(|leader, client| {
+                    store::note_open_breaker(client, queue_id, until)?;
+                    let reason = "too many attempts failed";
+                    leader.tell_of_queue(client, Kind::Tripped, queue_id, reason, Some(until))
+                })
             }
-            Notice::Breaker(Change::StillOpen { until }) => {
-                self.show_state(|client| store::note_open_breaker(client, queue_id, until))
-            }
+            Notice::Breaker(Change::StillOpen { until }) => self.show_state(|_, client| {
+                store::note_open_breaker(client, queue_id, until)?;
+                Ok(Vec::new())
+            }),
             Notice::Breaker(Change::Recovered) => {
                 log!("circuit breaker of queue {queue_id} closed: its receiver is back");
-                self.show_state(|client| store::note_closed_breaker(client, queue_id))
+                self.show_state(|leader, client| {
+                    store::note_closed_breaker(client, queue_id)?;
+                    leader.tell_of_queue(client, Kind::Recovered, queue_id, "its receiver is back", None)
+                })
             }
             Notice::Breaker(Change::GaveUp) => self.disable(queue_id, "its receiver did not come back"),
             Notice::Gone => self.disable(queue_id, "its receiver answered 410 Gone"),
+            Notice::Failing(FailingChange::Note { since, last }) => self.show_state(|_, client| {
+                store::note_failing(client, queue_id, since, last)?;
+                Ok(Vec::new())
+            }),
+            Notice::Failing(FailingChange::Forget) => self.show_state(|_, client| {
+                store::note_well(client, queue_id)?;
+                Ok(Vec::new())
+            }),
+            Notice::Failing(FailingChange::GiveUp) => {
+                self.disable(queue_id, "every attempt has failed for hooks.disable_after")
+            }
         }
     }
 
     fn disable(&mut self, queue_id: QueueId, reason: &str) -> Result<(), Failure> {
-        self.show_state(|client| store::disable_queue(client, queue_id, reason))?;
+        self.show_state(|leader, client| {
+            if store::disable_queue(client, queue_id, reason)? {
+                leader.tell_of_queue(client, Kind::Disabled, queue_id, reason, None)
+            } else {
+                Ok(Vec::new())
+            }
+        })?;
         log!("queue {queue_id} was disabled: {reason}");
         self.load_changed(vec![queue_id])
     }
 
+    /// Shows the state of a queue, and tells of it. Gives the queues that are told.
     fn show_state(
-        &self,
-        work: impl FnOnce(&mut session::Client<'_>) -> Result<(), Failure>,
+        &mut self,
+        work: impl FnOnce(&Leader, &mut session::Client<'_>) -> Result<Vec<QueueId>, Failure>,
     ) -> Result<(), Failure> {
-        self.transaction(c"pg_hooks: noting the state of a queue", work)
+        self.telling_transaction(c"pg_hooks: noting the state of a queue", |leader, client| {
+            Ok(((), work(leader, client)?))
+        })
     }
 }

@@ -19,12 +19,15 @@ impl Leader {
             self.linger_until = now.after(LINGER);
         }
         for attempt in finished {
+            let Some(attempt) = self.end_trial(attempt) else {
+                continue;
+            };
             let jitter = self.random.f64() * 2.0 - 1.0;
             let Some(queue_id) = self.scheduler.queue_of(attempt.message_id) else {
                 continue;
             };
             let (outcome, started) = (&attempt.outcome, attempt.attempted_at);
-            if let Some(notice) = self.scheduler.observe(attempt.message_id, outcome, started, now) {
+            for notice in self.scheduler.observe(attempt.message_id, outcome, started, now) {
                 self.take_notice(notice);
             }
             let verdict = self
@@ -99,8 +102,10 @@ impl Leader {
         if records.is_empty() {
             return Ok(());
         }
-        let result = self.transaction(c"pg_hooks: recording results", |client| {
-            store::record(client, &records)
+        let result = self.telling_transaction(c"pg_hooks: recording results", |leader, client| {
+            let recorded = store::record(client, &records)?;
+            let told = leader.tell_of_dead(client, &recorded.buried)?;
+            Ok((recorded, told))
         });
         match result {
             Ok(mut recorded) => {

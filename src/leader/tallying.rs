@@ -13,7 +13,7 @@ use super::Leader;
 use crate::domain::tally::Tally;
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
-use crate::store::{self, Logged};
+use crate::store::{self, Buried, Logged};
 
 /// Counts wait so long for others to be folded with them.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
@@ -34,6 +34,15 @@ pub struct Tallying {
     pub fold_at: Timestamp,
     /// The minute in which activity was noted last.
     noted: Timestamp,
+}
+
+/// Dead letters by queue.
+pub fn dead_among(buried: &[Buried]) -> Tally {
+    let mut tally = Tally::default();
+    for letter in buried {
+        tally.of(letter.queue_id).dead += 1;
+    }
+    tally
 }
 
 impl Tallying {

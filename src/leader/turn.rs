@@ -32,6 +32,7 @@ impl Leader {
         {
             self.follow_at = self.rest("following changes", &failure);
         }
+        self.begin_trials();
         self.run_cron_or_rest(now);
         // What is due goes out before results are written to disk, and what these make room for after.
         self.deliver_or_rest(now);

@@ -135,17 +135,24 @@ statement!(
              excluded.last_error, excluded.created_at, excluded.due_at, excluded.dead_at,
              excluded.headers, excluded.body, excluded.body_bytes, excluded.ordering_key,
                excluded.event_id, excluded.envelope)
-     returning d.queue_id"
+     returning d.id, d.queue_id"
 );
 
 /// Moves up to 1000 messages of queues that do not exist to `hooks.dead_letter`, except those in
-/// flight. Returns the queue of each.
+/// flight. Returns them.
 pub fn bury_orphans(
     client: &mut SpiClient<'_>,
     queue_ids: &[QueueId],
     in_flight: Vec<i64>,
-) -> Result<Vec<QueueId>, Failure> {
+) -> Result<Vec<Buried>, Failure> {
     let arguments = [queue_ids.to_vec().into(), in_flight.into()];
     let rows = BURY_ORPHANS.with(|statement| statement.run(client, &arguments))?;
-    rows.into_iter().map(|row| column(&row, 1)).collect()
+    let buried = rows.into_iter().map(|row| {
+        Ok(Buried {
+            id: column(&row, 1)?,
+            queue_id: column(&row, 2)?,
+            copied_to: None,
+        })
+    });
+    buried.collect()
 }

@@ -1,5 +1,6 @@
 //! All SQL of the worker. Policy is not here: these functions read rows and write what was decided.
 
+mod bulletin;
 mod cron;
 mod dead_letter;
 mod event;
@@ -14,6 +15,7 @@ mod survey;
 mod tally;
 mod tidy_tally;
 
+pub use bulletin::{Bulletin, tell};
 pub use cron::{CronRow, Ran, Run, load_cron, run_cron, survey_cron};
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
 pub use event::{forget_events, forget_keys};
@@ -21,8 +23,11 @@ pub use history::{Day, forget_dead_letters, forget_history, history_work, turn_d
 pub use installation::{begin_leading, end_leading, extension_oid, prepared_transactions};
 pub use message::{Content, Fetched, Row, claim, fetch, forgive, locked, read_contents};
 pub use queue::{QueueRow, load_queues};
-pub use queue_state::{disable_queue, forget_open_breakers, note_closed_breaker, note_open_breaker};
-pub use record::{Record, Recorded, expire, record};
+pub use queue_state::{
+    disable_queue, forget_open_breakers, load_failing, note_closed_breaker, note_failing, note_open_breaker,
+    note_well,
+};
+pub use record::{Record, Recorded, expire, record, storable};
 pub use secret::forget_secrets;
 pub use survey::{Surveyed, orphaned_queues, survey};
 pub use tally::{Logged, fold, log_tally, unfolded};

@@ -1,11 +1,14 @@
-//! What the leader has to say about queues: open breakers, and queues that it switched off.
+//! What the leader has to say about queues: open breakers, queues that only fail, queues that it switched off.
+
+use std::collections::HashMap;
 
 use pgrx::spi::SpiClient;
 
-use super::statement;
+use super::{column, statement};
+use crate::domain::failing::Failing;
 use crate::domain::queue::QueueId;
 use crate::domain::time::Timestamp;
-use crate::session::{Failure, to_postgres};
+use crate::session::{Failure, from_postgres, to_postgres};
 
 statement!(
     TRIPPED,
@@ -13,7 +16,11 @@ statement!(
      select q.id, 'open', now(), $2, 'too many attempts failed'
      from hooks.queue as q
      where q.id = $1
-     on conflict (queue_id) do update set until = excluded.until"
+     on conflict (queue_id) do update
+     set until = excluded.until,
+         state = case when s.state = 'failing' then excluded.state else s.state end,
+         since = case when s.state = 'failing' then excluded.since else s.since end,
+         reason = case when s.state = 'failing' then excluded.reason else s.reason end"
 );
 
 /// Shows that the breaker of a queue is open until then.
@@ -39,12 +46,20 @@ pub fn note_closed_breaker(client: &mut SpiClient<'_>, queue_id: QueueId) -> Res
 
 statement!(
     FORGET,
-    "delete from hooks.queue_state as s where s.state = 'open'"
+    "delete from hooks.queue_state as s where s.state = 'open' and s.failing_since is null"
+);
+
+statement!(
+    KEEP,
+    "update hooks.queue_state as s
+     set state = 'failing', since = s.failing_since, until = null, reason = 'every attempt failed'
+     where s.state = 'open'"
 );
 
 /// Forgets the open breakers of the last leader: a new one starts with closed ones.
 pub fn forget_open_breakers(client: &mut SpiClient<'_>) -> Result<(), Failure> {
     FORGET.with(|statement| statement.run(client, &[]))?;
+    KEEP.with(|statement| statement.run(client, &[]))?;
     Ok(())
 }
 
@@ -57,11 +72,75 @@ statement!(
      select d.id, 'disabled', now(), $2
      from disabled as d
      on conflict (queue_id) do update
-     set state = excluded.state, since = excluded.since, until = null, reason = excluded.reason"
+     set state = excluded.state, since = excluded.since, until = null, reason = excluded.reason
+     returning s.queue_id"
 );
 
-/// Switches a queue off and says why. Its messages are kept.
-pub fn disable_queue(client: &mut SpiClient<'_>, queue_id: QueueId, reason: &str) -> Result<(), Failure> {
-    DISABLE.with(|statement| statement.run(client, &[queue_id.into(), reason.to_owned().into()]))?;
+/// Switches a queue off and says why. Its messages are kept. Returns whether it was on.
+pub fn disable_queue(client: &mut SpiClient<'_>, queue_id: QueueId, reason: &str) -> Result<bool, Failure> {
+    let arguments = [queue_id.into(), reason.to_owned().into()];
+    let disabled = DISABLE.with(|statement| statement.run(client, &arguments))?;
+    Ok(!disabled.is_empty())
+}
+
+statement!(
+    FAILING,
+    "insert into hooks.queue_state as s (queue_id, state, since, reason, failing_since, last_failure_at)
+     select q.id, 'failing', $2, 'every attempt failed', $2, $3
+     from hooks.queue as q
+     where q.id = $1
+     on conflict (queue_id) do update
+     set failing_since = excluded.failing_since,
+         last_failure_at = excluded.last_failure_at,
+         since = case when s.state = 'failing' then excluded.since else s.since end"
+);
+
+/// Notes that nothing succeeded in a queue since then, and when it was last tried.
+pub fn note_failing(
+    client: &mut SpiClient<'_>,
+    queue_id: QueueId,
+    since: Timestamp,
+    last: Timestamp,
+) -> Result<(), Failure> {
+    let arguments = [
+        queue_id.into(),
+        to_postgres(since).into(),
+        to_postgres(last).into(),
+    ];
+    FAILING.with(|statement| statement.run(client, &arguments))?;
     Ok(())
+}
+
+statement!(
+    WELL,
+    "with gone as (
+       delete from hooks.queue_state as s where s.queue_id = $1 and s.state = 'failing'
+     )
+     update hooks.queue_state as s
+     set failing_since = null, last_failure_at = null
+     where s.queue_id = $1 and s.state <> 'failing'"
+);
+
+/// Notes that something succeeded in a queue.
+pub fn note_well(client: &mut SpiClient<'_>, queue_id: QueueId) -> Result<(), Failure> {
+    WELL.with(|statement| statement.run(client, &[queue_id.into()]))?;
+    Ok(())
+}
+
+statement!(
+    LOAD_FAILING,
+    "select s.queue_id, s.failing_since, s.last_failure_at
+     from hooks.queue_state as s
+     where s.state <> 'disabled' and s.failing_since is not null and s.last_failure_at is not null"
+);
+
+/// What earlier leaders noted of queues that only fail.
+pub fn load_failing(client: &mut SpiClient<'_>) -> Result<HashMap<QueueId, Failing>, Failure> {
+    LOAD_FAILING
+        .with(|statement| statement.read(client, &[]))?
+        .map(|row| {
+            let (since, last) = (from_postgres(column(&row, 2)?), from_postgres(column(&row, 3)?));
+            Ok((column(&row, 1)?, Failing::noted(since, last)))
+        })
+        .collect()
 }

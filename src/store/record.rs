@@ -329,7 +329,7 @@ fn response(attempt: &Attempt) -> Option<Vec<u8>> {
 }
 
 /// Text that every database encoding can hold and no NUL is in.
-fn storable(text: String) -> String {
+pub fn storable(text: String) -> String {
     text.chars()
         .map(|c| {
             if c.is_ascii() && !c.is_ascii_control() {

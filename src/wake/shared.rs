@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, 
 use pgrx::pg_sys;
 
 use super::ring::Ring;
+use super::trial::Trials;
 
 /// Databases of one cluster that can have a worker.
 pub const MAX_DATABASES: usize = 128;
@@ -192,6 +193,7 @@ pub struct Shared {
     claiming: AtomicBool,
     /// Set when a database found no free entry.
     pub databases_exhausted: AtomicBool,
+    pub trials: Trials,
     pub databases: [Database; MAX_DATABASES],
 }
 
@@ -201,6 +203,7 @@ impl Shared {
         self.launcher_latch.store(ptr::null_mut(), Ordering::Relaxed);
         self.claiming.store(false, Ordering::Relaxed);
         self.databases_exhausted.store(false, Ordering::Relaxed);
+        self.trials.clear();
         for database in &self.databases {
             database.clear();
         }
@@ -241,7 +244,7 @@ impl Shared {
     }
 }
 
-fn set_latch(latch: &AtomicPtr<pg_sys::Latch>) {
+pub fn set_latch(latch: &AtomicPtr<pg_sys::Latch>) {
     let latch = latch.load(Ordering::Acquire);
     if !latch.is_null() {
         // SAFETY: it points to the latch of a PGPROC in shared memory, which is never freed. If its

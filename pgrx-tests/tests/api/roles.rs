@@ -58,7 +58,7 @@ fn assert_functions_denied(client: &mut Client, calls: &[&str]) {
     }
 }
 
-const ADMINISTRATION: [&str; 10] = [
+const ADMINISTRATION: [&str; 12] = [
     "create_queue('bad', 'https://example.com/')",
     "alter_queue('good', max_attempts => 1)",
     "drop_queue('good', true)",
@@ -67,6 +67,8 @@ const ADMINISTRATION: [&str; 10] = [
     "cancel(1)",
     "redrive(1)",
     "purge(1)",
+    "preview('good')",
+    "test_queue('good')",
     "show_dead_letter(1)",
     "note_queue(1)",
 ];

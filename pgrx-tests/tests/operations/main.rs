@@ -1,6 +1,12 @@
 //! What operators do: repair, try out, and be told of what happens.
 
+mod disabling;
+mod events;
 mod letters;
 mod purge;
 mod redrive;
 mod redrive_many;
+mod replaying;
+mod trying;
+mod trying_queues;
+mod waiting;

@@ -64,7 +64,7 @@ impl<'a> Publishing<'a> {
     pub fn new(call: &Call, plan: &'a Plan, template: &Name) -> Result<Publishing<'a>, Error> {
         let event_type = emission::expand(template, call.operation(), &plan.schema, &plan.table)
             .map_err(|invalid| Error::invalid(invalid.message(shown), invalid.hint()))?;
-        pattern::check_type(&shown(&event_type))?;
+        pattern::check_published(&shown(&event_type))?;
         let called = call.called();
         let statement = (&PREPARED_HAS_TRANSFORMS, HAS_TRANSFORMS);
         let arguments = [text_argument(&event_type)];

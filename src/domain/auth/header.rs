@@ -8,6 +8,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::{InvalidAuth, check_length, check_printable, invalid};
 use crate::domain::headers;
+use crate::domain::masking::MASK;
 
 /// Longest token, key, or user name and password, in bytes.
 const MAX_CREDENTIAL_BYTES: usize = headers::MAX_VALUE_BYTES;
@@ -101,6 +102,24 @@ impl AuthHeader {
     #[must_use]
     pub fn name(&self) -> &HeaderName {
         &self.name
+    }
+
+    /// The same header with a mask in place of its value.
+    #[must_use]
+    pub fn masked(&self) -> AuthHeader {
+        AuthHeader {
+            name: self.name.clone(),
+            value: HeaderValue::from_static(MASK),
+        }
+    }
+
+    /// The header of a token that nobody has asked for.
+    #[must_use]
+    pub fn masked_token() -> AuthHeader {
+        AuthHeader {
+            name: AUTHORIZATION,
+            value: HeaderValue::from_static(MASK),
+        }
     }
 
     /// Puts the header among `headers`, in place of those of the same name.

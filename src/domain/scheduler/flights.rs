@@ -207,12 +207,17 @@ impl Scheduler {
         outcome: &Outcome,
         started: Timestamp,
         now: Timestamp,
-    ) -> Option<(QueueId, Notice)> {
-        let queue_id = self.queue_of(id)?;
+    ) -> Vec<(QueueId, Notice)> {
+        let Some(queue_id) = self.queue_of(id) else {
+            return Vec::new();
+        };
+        let Some(lane) = self.lanes.get_mut(&queue_id) else {
+            return Vec::new();
+        };
         self.now = now;
-        let notice = self.lanes.get_mut(&queue_id)?.observe(outcome, started, now);
+        let notices = lane.observe(outcome, started, now, self.disable_after);
         self.place(queue_id);
-        notice.map(|notice| (queue_id, notice))
+        notices.into_iter().map(|notice| (queue_id, notice)).collect()
     }
 
     /// What becomes of a message in flight after this outcome. `jitter` is uniform in [-1, 1].

@@ -1,10 +1,12 @@
 //! What is known of one queue while its messages are sent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::keys::Keys;
 use super::{Fetch, Head, Notice, Range};
 use crate::domain::breaker::{Breaker, Change};
+use crate::domain::failing::Failing;
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::Queue;
 use crate::domain::rate::Bucket;
@@ -64,6 +66,8 @@ pub struct Lane {
     held_until: Timestamp,
     bucket: Bucket,
     breaker: Breaker,
+    /// What is known of its failures since the last success.
+    pub failing: Failing,
     throttle: Throttle,
     /// The furthest the cursor ever was: up to here a fetch also meets rows in flight.
     furthest: Cursor,
@@ -90,6 +94,7 @@ impl Lane {
             held_until: Timestamp::MIN,
             bucket: Bucket::new(),
             breaker: Breaker::new(),
+            failing: Failing::default(),
             throttle: Throttle::open(),
             furthest: Cursor::before(Timestamp::MIN),
         }
@@ -99,6 +104,7 @@ impl Lane {
     pub fn follow(&mut self, queue: Arc<Queue>) {
         if queue.active && !self.queue.active {
             self.breaker = Breaker::new();
+            self.failing = Failing::default();
             self.throttle = Throttle::slow_start();
             self.held_until = Timestamp::MIN;
         }
@@ -246,8 +252,26 @@ impl Lane {
         self.throttle.limit(self.queue.max_in_flight)
     }
 
-    /// What the receiver's answer, or its absence, means for the queue as a whole.
-    pub fn observe(&mut self, outcome: &Outcome, started: Timestamp, now: Timestamp) -> Option<Notice> {
+    /// What the receiver's answer, or its absence, means for the queue as a whole. `disable_after` is how
+    /// long it may do nothing but fail.
+    pub fn observe(
+        &mut self,
+        outcome: &Outcome,
+        started: Timestamp,
+        now: Timestamp,
+        disable_after: Option<Duration>,
+    ) -> Vec<Notice> {
+        let learnt = self.learn(outcome, started, now);
+        // What never reached the receiver says nothing of it.
+        let failing = match outcome {
+            Outcome::Unbuildable { .. } | Outcome::NoSecret { .. } | Outcome::Fault { .. } => None,
+            Outcome::Accepted { .. } => self.failing.count(true, disable_after, now),
+            _ => self.failing.count(false, disable_after, now),
+        };
+        learnt.into_iter().chain(failing.map(Notice::Failing)).collect()
+    }
+
+    fn learn(&mut self, outcome: &Outcome, started: Timestamp, now: Timestamp) -> Option<Notice> {
         if let Some(status) = outcome.status() {
             self.trust.answered(self.in_flight, now);
             let accepted = matches!(outcome, Outcome::Accepted { .. });

@@ -2,6 +2,7 @@
 
 use super::Cursor;
 use crate::domain::breaker::Change;
+use crate::domain::failing::FailingChange;
 use crate::domain::queue::QueueId;
 use crate::domain::time::Timestamp;
 
@@ -120,4 +121,6 @@ pub enum Notice {
     Breaker(Change),
     /// The receiver answered 410 Gone: the queue is to be disabled.
     Gone,
+    /// It only fails, or does so no more.
+    Failing(FailingChange),
 }

@@ -38,7 +38,10 @@ fn observe(
             retry_after: retry_after.map(Duration::from_secs),
         }
     };
-    let notice = scheduler.observe(id, &outcome, Timestamp(now), Timestamp(now));
+    let notices = scheduler.observe(id, &outcome, Timestamp(now), Timestamp(now));
+    let notice = notices
+        .into_iter()
+        .find(|(_, notice)| !matches!(notice, Notice::Failing(_)));
     scheduler.release(id, None);
     notice.map(|(_, notice)| notice)
 }
