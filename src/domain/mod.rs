@@ -15,6 +15,7 @@ pub mod headers;
 pub mod message;
 pub mod outcome;
 pub mod pattern;
+pub mod proxy;
 pub mod queue;
 pub mod rate;
 pub mod request;

@@ -1,0 +1,3 @@
+//! Which addresses are reached, how names lead to them, and through what.
+
+mod rules;
