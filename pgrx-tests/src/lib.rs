@@ -31,7 +31,7 @@ pub mod command;
 mod failure;
 pub mod install;
 pub mod receiver;
-mod scratch;
+pub mod scratch;
 pub mod setup;
 pub mod site;
 pub mod vitals;
