@@ -168,7 +168,7 @@ impl Client {
 
 /// Everything that ureq would do by itself is off, a proxy that the environment names included: the request goes out as `domain::request` built it,
 /// plus `Host` and `Content-Length`, and the answer comes back as it is.
-fn config() -> Config {
+pub fn config() -> Config {
     Agent::config_builder()
         .proxy(None)
         .http_status_as_error(false)

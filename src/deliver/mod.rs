@@ -39,6 +39,8 @@ mod running;
 mod send;
 mod settings;
 mod socket;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod spoken;
 mod stream;
 mod thread;
 mod tls;

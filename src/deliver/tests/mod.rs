@@ -1,5 +1,6 @@
 //! The pool against small receivers on 127.0.0.1.
 
+mod answers;
 mod auth;
 mod connections;
 mod crew;
