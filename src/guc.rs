@@ -13,6 +13,7 @@ use std::time::Duration;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 use crate::domain::address::AddressRules;
+use crate::domain::proxy::Proxy;
 
 static MAX_IN_FLIGHT: GucSetting<i32> = GucSetting::<i32>::new(256);
 static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
@@ -26,6 +27,10 @@ static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 /// 5 days, as Svix has it.
 static DISABLE_AFTER: GucSetting<i32> = GucSetting::<i32>::new(432_000);
 static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static DENIED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static ALLOWED_PORTS: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"80, 443, 1024-65535"));
+static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static REQUIRE_HTTPS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
@@ -135,13 +140,36 @@ pub fn register() {
         RETENTION_CAP,
         GucFlags::UNIT_S,
     );
-    check::define_networks(
+    let checked = |name, short, long, setting, hook| {
+        check::define(name, short, long, setting, GucContext::Sighup, hook);
+    };
+    checked(
         c"hooks.allowed_networks",
         c"Networks that queues may reach besides the public internet.",
-        c"Comma-separated CIDR blocks. Loopback, private and reserved addresses are denied unless listed here.",
+        c"Comma-separated CIDR blocks. Loopback, private and reserved addresses and those of this server are denied unless listed here.",
         &ALLOWED_NETWORKS,
-        GucContext::Sighup,
-        GucFlags::default(),
+        check::networks,
+    );
+    checked(
+        c"hooks.denied_networks",
+        c"Networks that queues may never reach.",
+        c"Comma-separated CIDR blocks. They win over hooks.allowed_networks.",
+        &DENIED_NETWORKS,
+        check::networks,
+    );
+    checked(
+        c"hooks.allowed_ports",
+        c"Ports that queues may reach.",
+        c"Comma-separated ports and ranges, for any address.",
+        &ALLOWED_PORTS,
+        check::ports,
+    );
+    checked(
+        c"hooks.proxy",
+        c"URL of the HTTP proxy through which requests go.",
+        c"Such as http://proxy.example.com:3128. It is asked to CONNECT to addresses that were checked here. Empty for none; the environment is not looked at.",
+        &PROXY,
+        check::proxy,
     );
     GucRegistry::define_bool_guc(
         c"hooks.require_https",
@@ -238,10 +266,21 @@ pub fn retention() -> Retention {
     }
 }
 
-/// The address rules as set, or what is wrong with `hooks.allowed_networks`.
+/// The address rules as set, or what is wrong with one of their settings.
 pub fn address_rules() -> Result<AddressRules, String> {
-    let networks = ALLOWED_NETWORKS.get().unwrap_or_default();
-    AddressRules::parse(&networks.to_string_lossy(), REQUIRE_HTTPS.get())
+    AddressRules::parse(&text(&ALLOWED_NETWORKS), REQUIRE_HTTPS.get())?
+        .denying(&text(&DENIED_NETWORKS))?
+        .on_ports(&text(&ALLOWED_PORTS))
+}
+
+/// The proxy, if one is set, or what is wrong with it.
+pub fn proxy() -> Result<Option<Proxy>, String> {
+    Proxy::parse(&text(&PROXY))
+}
+
+fn text(setting: &GucSetting<Option<CString>>) -> String {
+    let value = setting.get().unwrap_or_default();
+    value.to_string_lossy().into_owned()
 }
 
 /// The file of certificate authorities, if one is set.

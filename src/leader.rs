@@ -192,13 +192,18 @@ fn warn(complaint: Option<String>) {
 
 fn pool_settings() -> Settings {
     let rules = guc::address_rules().unwrap_or_else(|problem| {
-        warning!("hooks.allowed_networks is not valid, so it allows nothing: {problem}");
+        warning!("the settings of addresses are not valid, so they allow nothing: {problem}");
         AddressRules::strictest()
+    });
+    let proxy = guc::proxy().unwrap_or_else(|problem| {
+        warning!("hooks.proxy is not valid, so none is used: {problem}");
+        None
     });
     Settings {
         max_threads: guc::max_in_flight(),
         capture_limit: guc::response_capture(),
         address_rules: Arc::new(rules),
+        proxy,
         ca_file: guc::ca_file(),
     }
 }

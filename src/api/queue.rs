@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use pgrx::datum::DatumWithOid;
@@ -11,6 +12,7 @@ use pgrx::{AnyElement, Spi};
 
 use super::owner::Called;
 use super::row::{bytes_of_text, shown, text_argument};
+use crate::deliver::own_addresses;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::error::{Error, OrRaise};
@@ -23,18 +25,23 @@ fn check_url(url: &[u8]) {
 
 fn validate_url(url: &str) -> Result<(), Error> {
     let endpoint = Endpoint::parse(url).map_err(|invalid| Error::invalid(invalid.message, invalid.hint))?;
-    let Some(address) = endpoint.literal_address() else {
-        return Ok(());
-    };
     let rules = guc::address_rules().map_err(|problem| {
         Error::invalid(
             problem,
-            "Correct hooks.allowed_networks in the server's configuration.",
+            "Correct hooks.allowed_networks, hooks.denied_networks and hooks.allowed_ports in the server's \
+             configuration.",
         )
     })?;
-    rules
-        .check(endpoint.scheme(), address)
-        .map_err(|denied| Error::invalid(format!("url is not allowed: {denied}"), denied.hint()))
+    let port = endpoint.port();
+    let judged = match endpoint.literal_address() {
+        Some(ip) => {
+            // An attempt finds out what cannot be found out now.
+            let own = own_addresses().unwrap_or_default();
+            rules.check(endpoint.scheme(), SocketAddr::new(ip, port), &own)
+        }
+        None => rules.check_port(port),
+    };
+    judged.map_err(|denied| Error::invalid(format!("url is not allowed: {denied}"), denied.hint()))
 }
 
 #[pg_extern(sql = false)]

@@ -9,6 +9,7 @@ use ureq::config::Config;
 use super::descriptors::Descriptors;
 use super::dialer::Dialer;
 use super::idle::Idle;
+use super::interfaces::Interfaces;
 use super::lookup::Lookups;
 use super::resolver::Resolver;
 use super::settings::Settings;
@@ -27,6 +28,7 @@ pub struct Client {
     settings: Settings,
     config: Config,
     lookups: Arc<Lookups>,
+    interfaces: Arc<Interfaces>,
     descriptors: Arc<Descriptors>,
     idle: Arc<Idle>,
     tls: Arc<Tls>,
@@ -37,17 +39,27 @@ pub struct Client {
 impl Client {
     pub fn new(settings: Settings) -> Client {
         let descriptors = Arc::new(Descriptors::new(settings.max_threads));
-        Client::build(settings, Arc::default(), Arc::default(), descriptors)
+        Client::build(
+            settings,
+            Arc::default(),
+            Arc::default(),
+            Arc::default(),
+            descriptors,
+        )
     }
 
     /// The same client with other settings. Names that were looked up stay known, as do tokens; the
     /// addresses are checked again each time.
     pub fn with(&self, settings: Settings) -> Client {
         self.descriptors.adapt(settings.max_threads);
+        let lookups = Arc::clone(&self.lookups);
+        let interfaces = Arc::clone(&self.interfaces);
+        let tokens = Arc::clone(&self.tokens);
         Client::build(
             settings,
-            Arc::clone(&self.lookups),
-            Arc::clone(&self.tokens),
+            lookups,
+            interfaces,
+            tokens,
             Arc::clone(&self.descriptors),
         )
     }
@@ -55,12 +67,14 @@ impl Client {
     fn build(
         settings: Settings,
         lookups: Arc<Lookups>,
+        interfaces: Arc<Interfaces>,
         tokens: Arc<Tokens>,
         descriptors: Arc<Descriptors>,
     ) -> Client {
         Client {
             config: config(),
             lookups,
+            interfaces,
             max_threads: settings.max_threads.min(descriptors.most()).max(1),
             descriptors,
             idle: Arc::default(),
@@ -140,17 +154,20 @@ impl Client {
                 tls: Arc::clone(&self.tls),
                 descriptors: Arc::clone(&self.descriptors),
                 idle: Arc::clone(&self.idle),
+                lookups: Arc::clone(&self.lookups),
+                proxy: self.settings.proxy.clone(),
             },
             Resolver::new(
                 Arc::clone(&self.lookups),
                 Arc::clone(&self.settings.address_rules),
+                Arc::clone(&self.interfaces),
             ),
         )
     }
 }
 
-/// Everything that ureq would do by itself is off: the request goes out as `domain::request` built it,
-/// plus `Host` and `Content-Length`, and the answer comes back as it is.
+/// Everything that ureq would do by itself is off, a proxy that the environment names included: the request goes
+/// out as `domain::request` built it, plus `Host` and `Content-Length`, and the answer comes back as it is.
 pub(super) fn config() -> Config {
     Agent::config_builder()
         .proxy(None)

@@ -13,14 +13,18 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
 use super::connection::Connection;
 use super::descriptors::{Descriptors, is_shortage};
-use super::failure::{Failure, io_detail};
+use super::failure::{Failure, io_detail, shortage};
 use super::idle::{Idle, Origin};
 use super::limit::Limit;
+use super::lookup::Lookups;
+use super::resolver::addresses_of;
 use super::socket::Socket;
 use super::stream::Stream;
 use super::tls::Tls;
+use super::tunnel::{self, NoTunnel};
 use crate::domain::auth::Certificate;
 use crate::domain::outcome::Unreachable;
+use crate::domain::proxy::Proxy;
 
 /// For connecting, TLS handshake included.
 const CONNECT_BOUND: Duration = Duration::from_secs(10);
@@ -33,6 +37,9 @@ pub struct Dialer {
     pub tls: Arc<Tls>,
     pub descriptors: Arc<Descriptors>,
     pub idle: Arc<Idle>,
+    pub lookups: Arc<Lookups>,
+    /// What to go through, if anything.
+    pub proxy: Option<Proxy>,
 }
 
 impl Dialer {
@@ -46,13 +53,46 @@ impl Dialer {
         for (index, address) in addresses.iter().enumerate() {
             let shares = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
             let deadline = Instant::now() + limit.left() / shares;
-            match self.open(address, deadline) {
-                Ok(socket) => return Ok(socket),
-                Err(error) if is_shortage(&error) => return Err(short(&error)),
-                Err(error) => last = refused(address, &error, limit),
+            let dialled = match &self.proxy {
+                Some(proxy) => self.dial_through(proxy, *address, deadline, limit),
+                None => self.open(address, deadline).map_err(|error| {
+                    if is_shortage(&error) {
+                        short(&error)
+                    } else {
+                        refused(&address.to_string(), &error, limit)
+                    }
+                }),
+            };
+            match dialled {
+                Err(error) if shortage(&error).is_none() => last = error,
+                other => return other,
             }
         }
         Err(last)
+    }
+
+    /// A socket to `target` by way of the proxy, which is where the administrator says it is: the rules of
+    /// addresses are not asked about it.
+    fn dial_through(
+        &self,
+        proxy: &Proxy,
+        target: SocketAddr,
+        deadline: Instant,
+        limit: &Limit,
+    ) -> Result<Socket, Error> {
+        let mut last = io::ErrorKind::AddrNotAvailable.into();
+        for via in addresses_of(&self.lookups, proxy.host(), limit)?.iter() {
+            let via = SocketAddr::new(*via, proxy.port());
+            match self.open(&via, deadline) {
+                Ok(socket) => {
+                    return tunnel::open(socket, target).map_err(|why| no_tunnel(target, why, limit));
+                }
+                Err(error) if is_shortage(&error) => return Err(short(&error)),
+                Err(error) => last = error,
+            }
+        }
+        let proxy = format!("proxy {}:{}", proxy.host(), proxy.port());
+        Err(refused(&proxy, &last, limit))
     }
 
     /// A socket to `address`. Closes idle connections if there is no descriptor for it, or else waits for
@@ -116,11 +156,26 @@ impl fmt::Debug for Dialer {
     }
 }
 
-fn refused(address: &SocketAddr, error: &io::Error, limit: &Limit) -> Error {
+fn refused(address: &str, error: &io::Error, limit: &Limit) -> Error {
     if error.kind() == io::ErrorKind::TimedOut && limit.left().is_zero() {
         return limit.ran_out(Unreachable::Connect, &format!("connecting to {address}"));
     }
     let detail = format!("could not connect to {address}: {}", io_detail(error));
+    Failure::Unreachable {
+        cause: Unreachable::Connect,
+        detail,
+    }
+    .into()
+}
+
+fn no_tunnel(target: SocketAddr, why: NoTunnel, limit: &Limit) -> Error {
+    if let NoTunnel::Io(error) = &why
+        && error.kind() == io::ErrorKind::TimedOut
+        && limit.left().is_zero()
+    {
+        return limit.ran_out(Unreachable::Connect, &format!("asking the proxy for {target}"));
+    }
+    let detail = format!("could not reach {target} through the proxy: {why}");
     Failure::Unreachable {
         cause: Unreachable::Connect,
         detail,

@@ -15,7 +15,7 @@ use super::{Job, Response, failure};
 use crate::domain::auth::{Auth, AuthHeader, ClientCredentials, HeaderAuth};
 use crate::domain::endpoint::Scheme;
 use crate::domain::outcome::Outcome;
-use crate::domain::queue::Queue;
+use crate::domain::queue::{AcceptedStatuses, Queue};
 use crate::domain::time::Timestamp;
 use crate::domain::{request, retry_after};
 
@@ -53,7 +53,12 @@ impl Exchange<'_> {
     /// There is no descriptor for a connection.
     pub fn run(&self) -> Result<(Outcome, Response), Shortage> {
         match self.authenticated() {
-            Ok(answer) => Ok(self.accept(answer)),
+            Ok(answer) => Ok(accept(
+                &self.queue().accepted,
+                answer,
+                self.capture_limit,
+                self.now,
+            )),
             Err(Cause::Known(outcome)) => Ok((outcome, Response::default())),
             Err(Cause::Shortage(detail)) => Err(Shortage(detail)),
             Err(Cause::Http(error)) => match failure::shortage(&error) {
@@ -119,26 +124,31 @@ impl Exchange<'_> {
         }
         send(self.agent, request, self.job.message.body.bytes(), self.deadline).map_err(Cause::Http)
     }
+}
 
-    fn accept(&self, answer: http::Response<Body>) -> (Outcome, Response) {
-        let (header, body) = answer.into_parts();
-        let status = header.status.as_u16();
-        let outcome = if self.queue().accepted.contains(status) {
-            Outcome::Accepted { status }
-        } else {
-            let value = header
-                .headers
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok());
-            Outcome::Refused {
-                status,
-                retry_after: value.and_then(|value| retry_after::parse(value, self.now)),
-            }
-        };
-        let length = body.content_length();
-        let response = capture(body.into_reader(), length, self.capture_limit);
-        (outcome, response)
-    }
+/// What an answer means to a queue that accepts these statuses.
+pub fn accept(
+    accepted: &AcceptedStatuses,
+    answer: http::Response<Body>,
+    capture_limit: usize,
+    now: Timestamp,
+) -> (Outcome, Response) {
+    let (header, body) = answer.into_parts();
+    let status = header.status.as_u16();
+    let outcome = if accepted.contains(status) {
+        Outcome::Accepted { status }
+    } else {
+        let value = header
+            .headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
+        Outcome::Refused {
+            status,
+            retry_after: value.and_then(|value| retry_after::parse(value, now)),
+        }
+    };
+    let length = body.content_length();
+    (outcome, capture(body.into_reader(), length, capture_limit))
 }
 
 fn unauthenticated(detail: impl Into<String>) -> Cause {

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use super::descriptors::is_shortage;
 use super::failure::io_detail;
 use super::thread;
-pub use book::Miss;
-use book::{Age, Answer, Book, Flight, MAX_THREADS};
+use book::{Age, Book, Flight, MAX_THREADS};
+pub use book::{Answer, Miss};
 
 /// The C library keeps packets and whole files on the stack.
 const STACK_BYTES: usize = 512 * 1024;
@@ -44,7 +44,7 @@ impl Default for Lookups {
 }
 
 impl Lookups {
-    fn new(ask: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Lookups {
+    pub(super) fn new(ask: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Lookups {
         Lookups {
             ask: Box::new(ask),
             book: Mutex::default(),

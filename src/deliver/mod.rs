@@ -9,9 +9,9 @@
 //!           is one request, capture reads the body, failure says what an error means
 //! tokens    those of token endpoints that are in use; token_request asks for one
 //! client    one configuration of everything below, replaced as a whole on SIGHUP
-//! resolver  names to checked addresses; lookup asks the system for them
-//! dialer    checked address to connection, an idle one or a new one; stream, of socket and tls, is what it
-//!           is made of, desk the memory for a request, descriptors says how many sockets there may be
+//! resolver  names to checked addresses; lookup asks the system for them, interfaces for its own
+//! dialer    checked address to connection, an idle one or a new one; tunnel leads there through a proxy;
+//!           stream, of socket and tls, is what it is made of, desk the memory for a request, descriptors says how many sockets there may be
 //! preview   what an attempt would send
 //! ```
 
@@ -30,6 +30,7 @@ mod failure;
 mod finished;
 mod growth;
 mod idle;
+mod interfaces;
 mod limit;
 mod lookup;
 mod pool;
@@ -40,15 +41,19 @@ mod running;
 mod send;
 mod settings;
 mod socket;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod spoken;
 mod stream;
 mod thread;
 mod tls;
 mod token_request;
 mod tokens;
+mod tunnel;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use interfaces::own_addresses;
 pub use pool::Pool;
 pub use preview::{Written, preview};
 pub use settings::Settings;

@@ -58,9 +58,14 @@ impl Socket {
         self.deadline = deadline;
     }
 
-    /// The address that was dialled.
+    /// The address that it leads to: the one that was dialled, or the one at the end of a tunnel.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on it leads to `address`.
+    pub fn set_address(&mut self, address: SocketAddr) {
+        self.address = address;
     }
 
     #[cfg(test)]

@@ -11,6 +11,9 @@ pub const MAX_NAME_BYTES: usize = 128;
 /// Longest value, in bytes.
 pub const MAX_VALUE_BYTES: usize = 8192;
 
+/// All names and values together, in bytes. Receivers take from 8 kB to 64 kB.
+pub const MAX_TOTAL_BYTES: usize = 64 * 1024;
+
 /// Names that the connection, the HTTP client or pg_hooks itself sets.
 const RESERVED: [&str; 9] = [
     "host",
@@ -54,11 +57,30 @@ impl Headers {
                 "Remove some of the headers.",
             ));
         }
-        Headers::from_stored_json(json)
+        let headers = Headers::from_stored_json(json)?;
+        let bytes = headers.iter().map(|(name, value)| name.len() + value.len());
+        if bytes.sum::<usize>() > MAX_TOTAL_BYTES {
+            return Err(invalid(
+                format!("headers are longer than {MAX_TOTAL_BYTES} bytes together"),
+                "Move the data into the body.",
+            ));
+        }
+        // RFC 9110, section 5.5: they are no part of a value, and get lost on the way.
+        let is_padded = |value: &str| value.starts_with([' ', '\t']) || value.ends_with([' ', '\t']);
+        let is_added = |name: &str| ADDED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let mut own = headers.iter().filter(|(name, _)| !is_added(name));
+        if let Some((name, _)) = own.find(|(_, value)| is_padded(value)) {
+            return Err(invalid(
+                format!("value of header \"{name}\" begins or ends with a blank"),
+                "Remove it.",
+            ));
+        }
+        drop(own);
+        Ok(headers)
     }
 
-    /// As [`Headers::from_json`], with no limit on their number: the copy of a dead letter has a few
-    /// more than its sender gave.
+    /// As [`Headers::from_json`], with no limit on all of them, and with blanks: the copy of a dead letter has a
+    /// few more than its sender gave.
     ///
     /// # Errors
     /// See [`InvalidHeader`]; no value is in it.

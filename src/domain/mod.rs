@@ -19,6 +19,7 @@ pub mod masking;
 pub mod message;
 pub mod outcome;
 pub mod pattern;
+pub mod proxy;
 pub mod queue;
 pub mod rate;
 pub mod request;

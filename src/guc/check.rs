@@ -5,18 +5,23 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_guard, pg_sys};
 
 use crate::domain::address::AddressRules;
+use crate::domain::proxy::Proxy;
 
-/// Defines a setting that holds networks as [`AddressRules`] reads them. Other values are refused when
-/// they are set; in a configuration file they are logged, and the value before stays.
-pub fn define_networks(
+/// One of the hooks below.
+type Hook = unsafe extern "C-unwind" fn(*mut *mut c_char, *mut *mut c_void, pg_sys::GucSource::Type) -> bool;
+
+/// Defines a setting whose values a hook judges. Others are refused when they are set; in a configuration
+/// file they are logged, and the value before stays.
+pub fn define(
     name: &'static CStr,
     short_description: &'static CStr,
     long_description: &'static CStr,
     setting: &'static GucSetting<Option<CString>>,
     context: GucContext,
-    flags: GucFlags,
+    hook: Hook,
 ) {
-    // SAFETY: the hook is guarded against panics, as is asked for.
+    let flags = GucFlags::default();
+    // SAFETY: the hooks are guarded against panics, as is asked for.
     unsafe {
         GucRegistry::define_string_guc_with_hooks(
             name,
@@ -25,37 +30,88 @@ pub fn define_networks(
             setting,
             context,
             flags,
-            Some(check_networks),
+            Some(hook),
             None,
             None,
         );
     }
 }
 
-/// Also called in the postmaster and outside of transactions: raises no error.
+/// Networks as [`AddressRules`] reads them.
 #[pg_guard]
-unsafe extern "C-unwind" fn check_networks(
+pub unsafe extern "C-unwind" fn networks(
     value: *mut *mut c_char,
     _extra: *mut *mut c_void,
     _source: pg_sys::GucSource::Type,
 ) -> bool {
-    // SAFETY: PostgreSQL passes a pointer to the new value, which is null or a C string.
-    let networks = unsafe {
+    let judge = |value: &str| AddressRules::parse(value, true).map(drop);
+    // SAFETY: passed on as PostgreSQL gave it.
+    unsafe {
+        check(
+            value,
+            judge,
+            c"Separate networks such as 10.0.0.0/8 and addresses by commas.",
+        )
+    }
+}
+
+/// Ports as [`AddressRules`] reads them.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn ports(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    let judge = |value: &str| AddressRules::strictest().on_ports(value).map(drop);
+    // SAFETY: passed on as PostgreSQL gave it.
+    unsafe {
+        check(
+            value,
+            judge,
+            c"Separate ports and ranges such as 1024-65535 by commas; 1-65535 allows all.",
+        )
+    }
+}
+
+/// A proxy as [`Proxy`] reads it.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn proxy(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    let judge = |value: &str| Proxy::parse(value).map(drop);
+    // SAFETY: passed on as PostgreSQL gave it.
+    unsafe {
+        check(
+            value,
+            judge,
+            c"Give a URL such as http://proxy.example.com:3128, without user name, path and query.",
+        )
+    }
+}
+
+/// Also called in the postmaster and outside of transactions: raises no error.
+///
+/// # Safety
+/// `value` is what PostgreSQL passes to a hook: a pointer to the new value, which is null or a C string.
+unsafe fn check(
+    value: *mut *mut c_char,
+    judge: impl FnOnce(&str) -> Result<(), String>,
+    hint: &CStr,
+) -> bool {
+    // SAFETY: as said above.
+    let value = unsafe {
         if value.is_null() || (*value).is_null() {
             return true;
         }
         CStr::from_ptr(*value).to_string_lossy()
     };
-    match AddressRules::parse(&networks, true) {
-        Ok(_) => true,
-        Err(problem) => {
-            explain(
-                &format!("{problem}."),
-                c"Separate networks such as 10.0.0.0/8 and addresses by commas.",
-            );
-            false
-        }
+    let judged = judge(&value);
+    if let Err(problem) = &judged {
+        explain(&format!("{problem}."), hint);
     }
+    judged.is_ok()
 }
 
 /// Says why a hook refuses a value and what to do, as the macros `GUC_check_errdetail` and

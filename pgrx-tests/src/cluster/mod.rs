@@ -30,6 +30,7 @@ pub struct Cluster {
     folder: PathBuf,
     port: u16,
     settings: Mutex<Settings>,
+    environment: Vec<(String, String)>,
     server: Mutex<Server>,
 }
 

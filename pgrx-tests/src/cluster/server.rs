@@ -74,6 +74,7 @@ impl Cluster {
             .arg(self.data())
             .current_dir(&self.folder)
             .process_group(0);
+        postgres.envs(self.environment.iter().map(|(name, value)| (name, value)));
         postgres.stdin(Stdio::null()).stdout(log).stderr(errors);
         account::unprivileged(&mut postgres)
             .spawn()

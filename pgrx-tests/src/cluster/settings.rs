@@ -15,6 +15,7 @@ pub type Settings = BTreeMap<String, String>;
 /// A cluster to be started.
 pub struct Builder {
     settings: Settings,
+    environment: Vec<(String, String)>,
     preload: bool,
 }
 
@@ -32,6 +33,7 @@ impl Default for Builder {
         let settings = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Builder {
             settings: settings.into(),
+            environment: Vec::new(),
             preload: true,
         }
     }
@@ -42,6 +44,13 @@ impl Builder {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets a variable of the environment of the server.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -97,6 +106,7 @@ impl Builder {
             folder,
             port,
             settings: Mutex::new(self.settings),
+            environment: self.environment,
             server: Mutex::new(Server::default()),
         };
         cluster.start()?;

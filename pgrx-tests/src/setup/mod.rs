@@ -1,10 +1,12 @@
 //! What building and running the extension needs on a Debian machine that has Rust and nothing else.
 
+mod cargo_deny;
 mod cargo_pgrx;
 mod packages;
 mod toolchain;
 mod verifiers;
 
+pub use cargo_deny::cargo_deny;
 pub use toolchain::add_linters;
 pub use verifiers::verifiers;
 

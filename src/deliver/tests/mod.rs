@@ -1,5 +1,6 @@
 //! The pool against small receivers on 127.0.0.1.
 
+mod answers;
 mod auth;
 mod connections;
 mod crew;
@@ -9,6 +10,7 @@ mod mutual_tls;
 mod oauth;
 mod outcomes;
 pub mod pki;
+mod proxy;
 mod receiver;
 mod reuse;
 mod tls;
@@ -38,6 +40,7 @@ fn settings() -> Settings {
         max_threads: 64,
         capture_limit: 1_000,
         address_rules: Arc::new(AddressRules::parse("127.0.0.0/8", true).expect("valid networks")),
+        proxy: None,
         ca_file: None,
     }
 }

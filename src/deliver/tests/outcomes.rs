@@ -163,7 +163,7 @@ fn long_body_arrives_whole() {
 fn longest_headers_and_url_arrive_whole() {
     let receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let name = |number: usize| format!("{number:x>MAX_NAME_BYTES$}");
-    let headers: serde_json::Map<_, _> = (0..8)
+    let headers: serde_json::Map<_, _> = (0..7)
         .map(|number| (name(number), "v".repeat(MAX_VALUE_BYTES).into()))
         .collect();
     let url = format!(
@@ -178,7 +178,7 @@ fn longest_headers_and_url_arrive_whole() {
     });
     assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
     let request = String::from_utf8(receiver.requests().remove(0)).expect("text");
-    for number in 0..8 {
+    for number in 0..7 {
         assert!(request.contains(&format!(
             "\r\n{}: {}\r\n",
             name(number),

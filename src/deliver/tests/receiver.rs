@@ -101,6 +101,19 @@ impl Peer {
         while matches!(self.stream.read(&mut chunk), Ok(1..)) {}
     }
 
+    /// Passes on what comes to `there`, and what comes from there, until both ends are closed.
+    pub fn join(&mut self, there: &TcpStream) {
+        let pass = |mut from: TcpStream, mut to: TcpStream| {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+        };
+        let clone = |stream: &TcpStream| stream.try_clone().expect("a socket");
+        let (here, away) = (clone(&self.stream), clone(there));
+        let back = thread::spawn(move || pass(away, here));
+        pass(clone(&self.stream), clone(there));
+        let _ = back.join();
+    }
+
     /// Waits for the first bytes of a request and leaves them unread, which makes closing a reset.
     pub fn reset(&mut self) {
         let _ = self.stream.peek(&mut [0]);

@@ -1,3 +1,7 @@
+mod registry;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -10,10 +14,19 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+/// On a port that is usual.
+fn socket(ip: IpAddr) -> SocketAddr {
+    SocketAddr::new(ip, 443)
+}
+
+/// What comes of an address on a usual port, on a server whose addresses are others.
+fn judged(rules: &AddressRules, scheme: Scheme, ip: IpAddr) -> Result<(), Denied> {
+    rules.check(scheme, socket(ip), &[])
+}
+
 /// What https to `address` is denied for, without allowed networks.
 fn denial(address: &str) -> Option<String> {
-    rules("")
-        .check(Scheme::Https, ip(address))
+    judged(&rules(""), Scheme::Https, ip(address))
         .err()
         .map(|denied| denied.to_string())
 }
@@ -159,7 +172,7 @@ fn an_allowed_network_opens_its_addresses_in_every_notation_that_leads_there() {
     ] {
         for scheme in [Scheme::Http, Scheme::Https] {
             assert_eq!(
-                rules(networks).check(scheme, ip(address)).is_ok(),
+                judged(&rules(networks), scheme, ip(address)).is_ok(),
                 open,
                 "{networks:?} {address}"
             );
@@ -170,13 +183,13 @@ fn an_allowed_network_opens_its_addresses_in_every_notation_that_leads_there() {
 #[test]
 fn plain_http_to_a_public_address_is_denied_unless_https_is_not_required() {
     let public = ip("93.184.216.34");
-    let denied = rules("").check(Scheme::Http, public).unwrap_err();
+    let denied = judged(&rules(""), Scheme::Http, public).unwrap_err();
     assert_eq!(denied.to_string(), "plain http to 93.184.216.34 is not allowed");
     assert!(denied.hint().contains("hooks.require_https"));
 
     let relaxed = AddressRules::parse("", false).unwrap();
-    assert_eq!(relaxed.check(Scheme::Http, public), Ok(()));
-    assert!(relaxed.check(Scheme::Http, ip("127.0.0.1")).is_err());
+    assert_eq!(judged(&relaxed, Scheme::Http, public), Ok(()));
+    assert!(judged(&relaxed, Scheme::Http, ip("127.0.0.1")).is_err());
 }
 
 #[test]
@@ -195,11 +208,108 @@ fn an_item_that_is_no_network_is_named() {
     }
 }
 
+#[test]
+fn a_denied_network_is_closed_whatever_else_opens_it() {
+    for (denied, address) in [
+        ("10.1.0.0/16", "10.1.2.3"),
+        ("10.1.0.0/16", "::ffff:10.1.2.3"),
+        ("10.1.0.0/16", "64:ff9b::10.1.2.3"),
+        ("10.1.0.0/16", "::10.1.2.3"),
+        ("93.184.216.34", "93.184.216.34"),
+        ("93.184.216.34", "64:ff9b::93.184.216.34"),
+        ("::ffff:93.184.216.34", "93.184.216.34"),
+        ("2606:4700::/32", "2606:4700::1111"),
+        ("64:ff9b::/96", "64:ff9b::1.1.1.1"),
+    ] {
+        let rules = rules("0.0.0.0/0, ::/0").denying(denied).unwrap();
+        for scheme in [Scheme::Http, Scheme::Https] {
+            let why = judged(&rules, scheme, ip(address)).unwrap_err();
+            let expected = format!("address {} is in a denied network", ip(address));
+            assert_eq!(why.to_string(), expected);
+            assert!(why.hint().contains("hooks.denied_networks"));
+        }
+        assert_eq!(judged(&rules, Scheme::Http, ip("10.2.0.1")), Ok(()));
+    }
+    let item = rules("").denying("10.0.0.0/33").unwrap_err();
+    assert_eq!(item, "\"10.0.0.0/33\" is not a network or address");
+}
+
+#[test]
+fn an_address_of_this_server_is_denied_unless_its_network_is_allowed() {
+    let own = [ip("93.184.216.34"), ip("2606:4700::1111")];
+    for address in [
+        "93.184.216.34",
+        "::ffff:93.184.216.34",
+        "64:ff9b::93.184.216.34",
+        "2606:4700::1111",
+    ] {
+        let check = |rules: &AddressRules| rules.check(Scheme::Https, socket(ip(address)), &own);
+        let denied = check(&rules("")).unwrap_err();
+        assert_eq!(
+            denied.to_string(),
+            format!("address {} is one of this server", ip(address))
+        );
+        assert_eq!(check(&rules("93.184.216.0/24, 2606:4700::/32")), Ok(()));
+        assert_eq!(judged(&rules(""), Scheme::Https, ip(address)), Ok(()));
+    }
+}
+
+#[test]
+fn ports_are_those_of_the_web_and_of_users_unless_said_otherwise() {
+    let on = |ports: Option<&str>, address: &str, port: u16| {
+        let rules = rules("10.0.0.0/8");
+        let rules = ports.map_or(rules.clone(), |ports| rules.on_ports(ports).unwrap());
+        rules.check(Scheme::Https, SocketAddr::new(ip(address), port), &[])
+    };
+    for address in ["1.1.1.1", "10.0.0.1"] {
+        for (ports, port, open) in [
+            (None, 0, false),
+            (None, 22, false),
+            (None, 25, false),
+            (None, 79, false),
+            (None, 80, true),
+            (None, 81, false),
+            (None, 442, false),
+            (None, 443, true),
+            (None, 444, false),
+            (None, 1023, false),
+            (None, 1024, true),
+            (None, 65535, true),
+            (Some("8080-8089, 443"), 443, true),
+            (Some("8080-8089, 443"), 80, false),
+            (Some("8080-8089, 443"), 8079, false),
+            (Some("8080-8089, 443"), 8080, true),
+            (Some("8080-8089, 443"), 8089, true),
+            (Some("8080-8089, 443"), 8090, false),
+            (Some(" 1 - 65535 ,"), 22, true),
+        ] {
+            let expected = if open { Ok(()) } else { Err(Denied::Port { port }) };
+            assert_eq!(on(ports, address, port), expected, "{ports:?} {address} {port}");
+        }
+    }
+    let denied = on(None, "1.1.1.1", 25).unwrap_err();
+    assert_eq!(denied.to_string(), "port 25 is not allowed");
+    assert!(denied.hint().contains("hooks.allowed_ports"));
+}
+
+#[test]
+fn a_list_of_ports_names_ports() {
+    for item in [
+        "http", "0", "65536", "-1", "+80", "80-79", "80-", "1-2-3", "8 0", "0-10", "0x50",
+    ] {
+        let refused = rules("").on_ports(&format!("80, {item}")).unwrap_err();
+        assert_eq!(refused, format!("\"{item}\" is not a port or a range of ports"));
+    }
+    for empty in ["", " ", ", ,"] {
+        assert_eq!(rules("").on_ports(empty).unwrap_err(), "there is no port in it");
+    }
+}
+
 proptest! {
     #[test]
     fn every_way_to_write_an_ipv4_address_gets_the_same_answer(bits: u32) {
         let bare = Ipv4Addr::from(bits);
-        let answer = |ip: IpAddr| rules("").check(Scheme::Https, ip).is_ok();
+        let answer = |ip: IpAddr| judged(&rules(""), Scheme::Https, ip).is_ok();
         let nat64 = Ipv6Addr::from((0x64_ff9b_u128 << 96) | u128::from(bits));
         prop_assert_eq!(answer(bare.to_ipv6_mapped().into()), answer(bare.into()));
         prop_assert_eq!(answer(nat64.into()), answer(bare.into()));
@@ -208,12 +318,12 @@ proptest! {
     #[test]
     fn ipv6_outside_of_global_unicast_and_nat64_is_denied(bits: u128) {
         let address = Ipv6Addr::from(bits);
-        let reached = rules("").check(Scheme::Https, address.into()).is_ok();
-        prop_assert!(!reached || GLOBAL_UNICAST.contains(&address) || NAT64.contains(&address));
+        let reached = judged(&rules(""), Scheme::Https, address.into()).is_ok();
+        prop_assert!(!reached || bits >> 125 == 1 || bits >> 32 == 0x0064_ff9b << 64);
     }
 
     #[test]
     fn an_address_allowed_by_itself_may_always_be_reached(ip: IpAddr) {
-        prop_assert_eq!(rules(&ip.to_string()).check(Scheme::Http, ip), Ok(()));
+        prop_assert_eq!(judged(&rules(&ip.to_string()), Scheme::Http, ip), Ok(()));
     }
 }

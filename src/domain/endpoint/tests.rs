@@ -171,6 +171,51 @@ fn what_is_no_endpoint_is_refused_with_its_reason() {
     }
 }
 
+/// Texts that have led one parser to one host and another parser to another.
+#[test]
+fn what_parsers_have_disagreed_about_is_refused_or_has_one_host() {
+    for (raw, host) in [
+        ("https://good.example\\@evil.example/", None),
+        ("https://good.example\\.evil.example/", None),
+        ("https://good.example\t.evil.example/", None),
+        ("https://good.example:80@evil.example/", None),
+        ("https://good.example%40evil.example/", None),
+        ("https://good.example%2f@evil.example/", None),
+        ("https://good.example%00.evil.example/", None),
+        ("https://good.example%09.evil.example/", None),
+        ("https://good.example%5c.evil.example/", None),
+        ("https://good.example#@evil.example/", None),
+        ("https://[::1]evil.example/", None),
+        ("https://[::1%25lo]/", None),
+        ("https://[good.example]/", None),
+        ("https://1.2.3.4.5/", None),
+        ("https://good.0x7f/", None),
+        ("https://0x100000000/", None),
+        ("https://127.0.0.1\u{2025}/", None),
+        ("https:good.example@evil.example/", None),
+        ("https:////good.example/", None),
+        ("https://good.example:443:80/", None),
+        ("https://good.example:+443/", None),
+        ("https://xn--a.example/", None),
+        ("https://good.example?@evil.example/", Some("good.example")),
+        ("https://good.example/@evil.example/", Some("good.example")),
+        ("https://good.example;evil.example/", None),
+        ("https://ex%61mple.com/", Some("example.com")),
+        ("https://exam\u{ad}ple.com/", Some("example.com")),
+        ("https://example\u{3002}com/", Some("example.com")),
+        ("https://ⅇxample.com/", Some("example.com")),
+        ("https://①②⑦.0.0.1/", Some("127.0.0.1")),
+        ("https://0177.0.0x0.1/", Some("127.0.0.1")),
+        ("https://127.1.../", None),
+        ("https://аpple.example/", Some("xn--pple-43d.example")),
+        ("https://faß.example/", Some("xn--fa-hia.example")),
+    ] {
+        let parsed = Endpoint::parse(raw);
+        let found = parsed.as_ref().ok().map(Endpoint::host);
+        assert_eq!(found, host, "{raw}");
+    }
+}
+
 #[test]
 fn blanks_control_characters_and_backslashes_are_refused_wherever_they_are() {
     for c in [

@@ -3,12 +3,13 @@
 //! With arguments, only the steps so named: `cargo verify format lint`.
 
 mod architecture;
+mod fuzzing;
 mod report;
 mod source;
 
 use std::process::{Command, ExitCode};
 
-use pg_hooks_tests::{command, install, setup};
+use pg_hooks_tests::{checkout, command, install, setup};
 use report::Report;
 
 fn main() -> ExitCode {
@@ -33,6 +34,16 @@ fn check_sources(report: &mut Report) {
         "unit-tests",
         cargo("test").args(["--no-fail-fast", "--package", "pg_hooks", "--lib"]),
     );
+    report.step("dependencies", || {
+        let checks = ["--offline", "--locked", "check", "bans", "licenses", "sources"];
+        let mut deny = Command::new(setup::cargo_deny()?);
+        command::run(deny.current_dir(checkout::root()).args(checks))
+    });
+    let mut mutations = cargo("test");
+    mutations.env("FUZZ_SECONDS", "5");
+    report.tests("fuzz-corpora", mutations.args(["--package", "pg_hooks_fuzz"]));
+    // Builds everything anew, which takes minutes.
+    report.step_if_named("fuzz", fuzzing::run);
 }
 
 /// What needs the extension installed. It is built as it is shipped, in the release profile.

@@ -50,6 +50,13 @@ impl Report {
         result.is_ok()
     }
 
+    /// Runs one step only if it is asked for by name.
+    pub fn step_if_named(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) {
+        if !self.wanted.is_empty() {
+            self.step(name, run);
+        }
+    }
+
     /// Runs a `cargo test` and keeps its closing lines.
     pub fn tests(&mut self, name: &'static str, test: &mut Command) {
         let mut closing = Vec::new();

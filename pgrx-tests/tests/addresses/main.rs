@@ -1,0 +1,6 @@
+//! Which addresses are reached, how names lead to them, and through what.
+
+mod dns;
+mod proxying;
+mod resolving;
+mod rules;
