@@ -257,6 +257,16 @@ create table hooks.attempt (
   error         text,
   response      bytea,
   truncated     boolean not null default false,
+  method        text,
+  url           text,
+  request_headers json,
+  response_headers json,
+  address       text,
+  reused        boolean,
+  resolve_ms    real,
+  connect_ms    real,
+  tls_ms        real,
+  first_byte_ms real,
   constraint attempt_counts_from_one
     check (attempt > 0)
 ) partition by range (attempted_at);
@@ -280,6 +290,16 @@ comment on column hooks.attempt.error_class is 'Null when delivered, else one of
 comment on column hooks.attempt.error is 'What went wrong, for people.';
 comment on column hooks.attempt.response is 'First bytes of the response body, exactly as they came; at most hooks.response_capture.';
 comment on column hooks.attempt.truncated is 'Whether the response body went on after these bytes.';
+comment on column hooks.attempt.method is 'Method of the request.';
+comment on column hooks.attempt.url is 'URL of the request; the values of its query are masked by ***.';
+comment on column hooks.attempt.request_headers is 'Headers as they were sent; *** stands for what is or may be a secret. Null when no request was built.';
+comment on column hooks.attempt.response_headers is 'Headers of the answer; *** stands for what is or may be a secret. Null when there was none.';
+comment on column hooks.attempt.address is 'Address and port that were dialled.';
+comment on column hooks.attempt.reused is 'Whether the connection had served an earlier request.';
+comment on column hooks.attempt.resolve_ms is 'How long looking up the name took; null for an address.';
+comment on column hooks.attempt.connect_ms is 'How long connecting took; null for a connection that was used again.';
+comment on column hooks.attempt.tls_ms is 'How long the TLS handshake took.';
+comment on column hooks.attempt.first_byte_ms is 'From the connection to the first byte of the answer.';
 
 create table hooks.message_log (
   id          bigint not null,

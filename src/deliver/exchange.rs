@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ureq::http::StatusCode;
+use ureq::http::{HeaderMap, StatusCode};
 use ureq::http::header::RETRY_AFTER;
 use ureq::{Agent, Body, Error, http};
 
@@ -11,13 +11,13 @@ use super::capture::capture;
 use super::send::send;
 use super::token_request::{Miss, ask_for_token};
 use super::tokens::Tokens;
-use super::{Job, Response, failure};
+use super::{Job, Response, failure, trace};
 use crate::domain::auth::{Auth, AuthHeader, ClientCredentials, HeaderAuth};
 use crate::domain::endpoint::Scheme;
 use crate::domain::outcome::Outcome;
-use crate::domain::queue::Queue;
+use crate::domain::queue::{KeepAttempts, Method, Queue};
 use crate::domain::time::Timestamp;
-use crate::domain::{request, retry_after};
+use crate::domain::{exposure, request, retry_after};
 
 /// What this machine lacks for an attempt; nothing was sent.
 pub struct Shortage(pub String);
@@ -94,7 +94,12 @@ impl Exchange<'_> {
         credentials: &Arc<ClientCredentials>,
     ) -> Result<http::Response<Body>, Cause> {
         let wallet = self.tokens.wallet(credentials, auth.certificate.as_ref());
-        let ask = |deadline| ask_for_token(self.agent, credentials, self.now, deadline);
+        let ask = |deadline| {
+            let token = ask_for_token(self.agent, credentials, self.now, deadline);
+            // What is shown of the attempt is of the receiver alone.
+            trace::take();
+            token
+        };
         let token = wallet.token(self.deadline, ask).map_err(|miss| match miss {
             Miss::Refused { detail, .. } => unauthenticated(format!("could not get a token: {detail}")),
             Miss::Shortage(detail) => Cause::Shortage(detail),
@@ -117,12 +122,34 @@ impl Exchange<'_> {
         if let Some(header) = auth {
             header.apply(request.headers_mut());
         }
+        self.show_request(request.headers());
         send(self.agent, request, self.job.message.body.bytes(), self.deadline).map_err(Cause::Http)
+    }
+
+    /// Notes the headers of the request, with those that ureq adds.
+    fn show_request(&self, headers: &HeaderMap) {
+        trace::take();
+        let (queue, message) = (self.queue(), &self.job.message);
+        if queue.keep_attempts == KeepAttempts::None {
+            return;
+        }
+        let length = message.body.bytes().len();
+        let says_nothing = length == 0 && matches!(queue.method, Method::Get | Method::Delete);
+        let length = (!says_nothing).then(|| length.to_string());
+        let host = queue.endpoint.uri().authority().map(http::uri::Authority::as_str);
+        let added = [("host", host), ("content-length", length.as_deref())];
+        let added = added.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let shown = exposure::request_headers(added, headers, &message.headers, &queue.headers);
+        trace::note(|trace| trace.request_headers = Some(shown));
     }
 
     fn accept(&self, answer: http::Response<Body>) -> (Outcome, Response) {
         let (header, body) = answer.into_parts();
         let status = header.status.as_u16();
+        if self.queue().keep_attempts != KeepAttempts::None {
+            let shown = exposure::response_headers(&header.headers);
+            trace::note(|trace| trace.response_headers = Some(shown));
+        }
         let outcome = if self.queue().accepted.contains(status) {
             Outcome::Accepted { status }
         } else {

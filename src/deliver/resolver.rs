@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Error;
 use ureq::config::Config;
@@ -14,6 +14,7 @@ use ureq::unversioned::transport::NextTimeout;
 use super::failure::Failure;
 use super::limit::Limit;
 use super::lookup::{Lookups, Miss};
+use super::trace;
 use crate::domain::address::AddressRules;
 use crate::domain::endpoint::Scheme;
 use crate::domain::outcome::Unreachable;
@@ -39,16 +40,17 @@ impl Resolver {
         if let Some(address) = literal(host) {
             return Ok(Arc::new([address]));
         }
-        self.lookups
-            .find(host, limit.deadline())
-            .map_err(|miss| match miss {
-                Miss::NotFound(why) => dns(format!("could not resolve host \"{host}\": {why}")),
-                Miss::Shortage(why) => {
-                    let detail = format!("could not resolve host \"{host}\": {why}");
-                    Failure::Shortage { detail }.into()
-                }
-                Miss::TooSlow => limit.ran_out(Unreachable::Dns, &format!("resolving host \"{host}\"")),
-            })
+        let begun = Instant::now();
+        let found = self.lookups.find(host, limit.deadline());
+        trace::note(|trace| trace.resolve = Some(begun.elapsed()));
+        found.map_err(|miss| match miss {
+            Miss::NotFound(why) => dns(format!("could not resolve host \"{host}\": {why}")),
+            Miss::Shortage(why) => {
+                let detail = format!("could not resolve host \"{host}\": {why}");
+                Failure::Shortage { detail }.into()
+            }
+            Miss::TooSlow => limit.ran_out(Unreachable::Dns, &format!("resolving host \"{host}\"")),
+        })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod emission;
 pub mod endpoint;
 pub mod envelope;
 pub mod event;
+pub mod exposure;
 pub mod headers;
 pub mod histogram;
 pub mod message;

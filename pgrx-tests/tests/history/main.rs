@@ -2,6 +2,7 @@
 
 mod bodies;
 mod days;
+mod detail;
 mod dumps;
 mod kept_attempts;
 mod locks;

@@ -12,6 +12,7 @@ pub mod pki;
 mod receiver;
 mod reuse;
 mod tls;
+mod traces;
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
