@@ -71,6 +71,11 @@ extension_sql_file!(
     requires = ["subscriptions"]
 );
 extension_sql_file!(
+    "../sql/functions/lists.sql",
+    name = "lists",
+    requires = ["events"]
+);
+extension_sql_file!(
     "../sql/functions/triggers.sql",
     name = "triggers",
     requires = ["events"]
@@ -99,7 +104,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/views.sql",
     name = "views",
-    requires = ["worker", "cron", "dead_letters", "history"]
+    requires = ["worker", "cron", "dead_letters", "history", "lists"]
 );
 extension_sql_file!(
     "../sql/functions/statistics.sql",

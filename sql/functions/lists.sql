@@ -113,7 +113,7 @@ begin
     found := found || format(' and t.event_id = %L::bigint', event_id);
   end if;
   if event_pattern is not null then
-    perform hooks.check_pattern(event_pattern);
+    perform hooks.pattern_key(convert_to(event_pattern, 'UTF8'));
     found := found || format(' and exists (select from hooks.event as e
       where e.id = t.event_id and hooks.pattern_matches(%L, e.type))', event_pattern);
   end if;
@@ -148,13 +148,13 @@ begin
     arms := arms || arm;
   end if;
   if state is null or state = 'dead' then
-    arms := arms || ('select t.id, t.queue_id, t.event_id, ''dead'', t.attempts, t.due_at, t.created_at, t.dead_at,
-         t.last_status, t.last_error, true
+    arms := arms || ('select t.id, t.queue_id, t.event_id, ''dead'' as state, t.attempts, t.due_at, t.created_at,
+         t.dead_at as finished_at, t.last_status, t.last_error, true as kept
        from hooks.dead_letter as t where ' || found || paged);
   end if;
   if state is null or state = any (logged) then
     arms := arms || ('select t.id, t.queue_id, t.event_id, t.state, t.attempts, t.due_at, t.created_at, t.finished_at,
-         t.last_status, null, t.kept
+         t.last_status, null::text as last_error, t.kept
        from hooks.message_log as t where ' || found
        || case when state = 'delivered' then ' and t.state = ''delivered'''
                when state is not null then format(' and t.state <> ''delivered'' and t.state = %L', state)

@@ -19,8 +19,8 @@ use super::limit::Limit;
 use super::socket::Socket;
 use super::stream::Stream;
 use super::tls::Tls;
-use crate::domain::auth::Certificate;
 use super::trace;
+use crate::domain::auth::Certificate;
 use crate::domain::outcome::Unreachable;
 
 /// For connecting, TLS handshake included.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ureq::http::{HeaderMap, StatusCode};
 use ureq::http::header::RETRY_AFTER;
+use ureq::http::{HeaderMap, StatusCode};
 use ureq::{Agent, Body, Error, http};
 
 use super::capture::capture;

@@ -5,7 +5,9 @@ mod days;
 mod detail;
 mod dumps;
 mod kept_attempts;
+mod lists;
 mod locks;
+mod plans;
 mod retention;
 
 use pg_hooks_tests::site::Site;
