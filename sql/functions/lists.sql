@@ -170,10 +170,10 @@ begin
      left join lateral (
        select l.status, l.error
        from hooks.attempt as l
-       where l.message_id = p.id
+       where l.message_id = p.id and p.state = ''retrying''
        order by l.attempt desc
        limit 1
-     ) as a on p.state = ''retrying''
+     ) as a on true
      order by p.created_at desc, p.id desc',
     array_to_string(arms, ') union all ('), direction, row_limit, row_offset);
 end
