@@ -157,7 +157,8 @@ grant execute on function
   hooks.check_page,
   hooks.page_bounds(text, text, text),
   hooks.page_cursor(timestamptz, bigint),
-  hooks.queue_name(bigint)
+  hooks.queue_name(bigint),
+  hooks.queue_ids()
   to hooks_admin, hooks_reader;
 grant execute on function hooks.queue_id(text), hooks.refuse(text, text) to hooks_reader;
 

@@ -272,7 +272,6 @@ create table hooks.attempt (
 ) partition by range (attempted_at);
 
 create index attempt_by_message on hooks.attempt (message_id, attempt);
-create index attempt_by_time on hooks.attempt (attempted_at, message_id);
 create index attempt_by_queue on hooks.attempt (queue_id, attempted_at, message_id);
 create index failure_by_time on hooks.attempt (attempted_at, message_id)
   where error_class is not null;
@@ -322,7 +321,6 @@ create table hooks.message_log (
 ) partition by range (finished_at);
 
 create index message_log_by_id on hooks.message_log (id);
-create index message_log_by_time on hooks.message_log (created_at, id);
 create index message_log_by_queue on hooks.message_log (queue_id, created_at, id);
 create index undelivered_by_time on hooks.message_log (created_at, id)
   where state <> 'delivered';
@@ -353,6 +351,7 @@ create table hooks.attempt_default (like hooks.attempt including all);
 alter table hooks.attempt attach partition hooks.attempt_default default;
 create table hooks.message_log_default (like hooks.message_log including all);
 alter table hooks.message_log attach partition hooks.message_log_default default;
+create index attempt_default_by_time on hooks.attempt_default (attempted_at);
 create index message_log_default_by_end on hooks.message_log_default (finished_at);
 comment on table hooks.attempt_default is 'Attempts of days that have no partition of their own. Rows go after hooks.attempt_retention.';
 comment on table hooks.message_log_default is 'Messages that finished on days without a partition of their own. Rows go after hooks.history_retention.';

@@ -93,6 +93,9 @@ declare
   logged constant text[] := array['delivered', 'dead', 'expired', 'cancelled'];
   direction constant text := case when before_cursor is null then 'desc' else 'asc' end;
   paged constant text := format(' order by t.created_at %1$s, t.id %1$s limit %2$s', direction, row_limit + row_offset);
+  -- The order of all is made of the orders of each queue: an index for it would cost every message.
+  each_queue constant text :=
+    'select m.* from hooks.queue as q cross join lateral (';
   found text := 'true';
   arms text[] := '{}';
   arm text;
@@ -139,9 +142,8 @@ begin
          when 'pending' then ' and t.due_at <= now() and t.attempt = t.attempts_before'
          else '' end
        || case when state <> 'expired' then ' and (t.expires_at is null or t.expires_at > now())' else '' end;
-    -- The order of all is made of the orders of each queue: an index for it would cost every send.
     if queue is null and event_id is null then
-      arm := 'select m.* from hooks.queue as q cross join lateral (' || arm || ' and t.queue_id = q.id' || paged || ') as m';
+      arm := each_queue || arm || ' and t.queue_id = q.id' || paged || ') as m';
     else
       arm := arm || paged;
     end if;
@@ -153,12 +155,19 @@ begin
        from hooks.dead_letter as t where ' || found || paged);
   end if;
   if state is null or state = any (logged) then
-    arms := arms || ('select t.id, t.queue_id, t.event_id, t.state, t.attempts, t.due_at, t.created_at, t.finished_at,
+    arm := 'select t.id, t.queue_id, t.event_id, t.state, t.attempts, t.due_at, t.created_at, t.finished_at,
          t.last_status, null::text as last_error, t.kept
        from hooks.message_log as t where ' || found
        || case when state = 'delivered' then ' and t.state = ''delivered'''
                when state is not null then format(' and t.state <> ''delivered'' and t.state = %L', state)
-               else '' end || paged);
+               else '' end;
+    -- Few are not delivered, and these have an index of their own.
+    if queue is null and event_id is null and (state is null or state = 'delivered') then
+      arm := each_queue || arm || ' and t.queue_id = q.id' || paged || ') as m';
+    else
+      arm := arm || paged;
+    end if;
+    arms := arms || arm;
   end if;
   return format(
     'select p.id, q.name, p.event_id, e.type, p.state, p.attempts, p.due_at, p.created_at, p.finished_at,
@@ -238,6 +247,7 @@ as $$
 declare
   direction constant text := case when before_cursor is null then 'desc' else 'asc' end;
   found text := 'true';
+  rows_of text;
 begin
   perform hooks.check_page(attempted_from, attempted_to, after_cursor, before_cursor, row_limit, row_offset);
   if status not between 100 and 999 then
@@ -263,24 +273,33 @@ begin
     found := found || format(' and t.attempted_at < %L::timestamptz', attempted_to);
   end if;
   found := found || hooks.page_bounds('t.attempted_at, t.message_id', after_cursor, before_cursor);
-  return format(
-    'select p.message_id, p.attempt, hooks.queue_name(p.queue_id), p.attempted_at, p.error_class is null, p.status,
-            p.error_class, p.error, p.method, %s, p.response_headers, p.response, p.truncated, p.address, p.reused,
-            p.duration_ms, p.resolve_ms, p.connect_ms, p.tls_ms, p.first_byte_ms,
-            hooks.page_cursor(p.attempted_at, p.message_id)
-     from (select t.message_id, t.attempt, t.queue_id, t.attempted_at, t.status, t.error_class, t.error, t.method, %s,
-                  t.response_headers, t.response, t.truncated, t.address, t.reused,
-                  t.duration_ms, t.resolve_ms, t.connect_ms, t.tls_ms, t.first_byte_ms
-           from hooks.attempt as t
-           where %s
-           order by t.attempted_at %s, t.message_id %4$s
-           limit %s offset %s) as p
-     order by p.attempted_at desc, p.message_id desc',
-    'p.url, p.request_headers',
+  rows_of := format(
+    'select t.message_id, t.attempt, t.queue_id, t.attempted_at, t.status, t.error_class, t.error, t.method, %s,
+            t.response_headers, t.response, t.truncated, t.address, t.reused,
+            t.duration_ms, t.resolve_ms, t.connect_ms, t.tls_ms, t.first_byte_ms
+     from hooks.attempt as t
+     where %s',
     case when has_column_privilege('hooks.attempt', 'request_headers', 'select')
               and has_column_privilege('hooks.attempt', 'url', 'select')
          then 't.url, t.request_headers' else 'null::text as url, null::json as request_headers' end,
-    found, direction, row_limit, row_offset);
+    found);
+  -- As in hooks.messages_query(); failures are few, and have an index of their own.
+  if message_id is null and queue is null and success is distinct from false then
+    rows_of := format(
+      'select m.* from hooks.queue_ids() as q(id) cross join lateral (
+         %s and t.queue_id = q.id order by t.attempted_at %s, t.message_id %2$s limit %s) as m',
+      rows_of, direction, row_limit + row_offset);
+  end if;
+  return format(
+    'select p.message_id, p.attempt, hooks.queue_name(p.queue_id), p.attempted_at, p.error_class is null, p.status,
+            p.error_class, p.error, p.method, p.url, p.request_headers, p.response_headers, p.response, p.truncated, p.address, p.reused,
+            p.duration_ms, p.resolve_ms, p.connect_ms, p.tls_ms, p.first_byte_ms,
+            hooks.page_cursor(p.attempted_at, p.message_id)
+     from (%1$s
+           order by attempted_at %2$s, message_id %2$s
+           limit %3$s offset %4$s) as p
+     order by p.attempted_at desc, p.message_id desc',
+    rows_of, direction, row_limit, row_offset);
 end
 $$;
 comment on function hooks.attempts_query is 'The query of hooks.list_attempts() with these arguments, for EXPLAIN too.';
@@ -293,6 +312,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$ select q.name from hooks.queue as q where q.id = queue_name.queue_id $$;
 comment on function hooks.queue_name(bigint) is 'Name of the queue of this id; null when there is none.';
+
+create function hooks.queue_ids()
+returns setof bigint
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$ select q.id from hooks.queue as q $$;
+comment on function hooks.queue_ids() is 'Ids of all queues.';
 
 -- Runs as its caller, whose privileges say how much is shown.
 create function hooks.list_attempts(

@@ -58,9 +58,32 @@ const PUBLIC_KEYS: [&str; 7] = [
     "routing",
 ];
 
+/// Names that nearly every request or answer has: they need no further look.
+const USUAL: [&str; 16] = [
+    "host",
+    "content-length",
+    "content-type",
+    "user-agent",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-attempt",
+    "date",
+    "server",
+    "connection",
+    "keep-alive",
+    "cache-control",
+    "transfer-encoding",
+    "vary",
+    "etag",
+    "retry-after",
+];
+
 /// Whether a header of this name, in lower case, carries a secret.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
+    if USUAL.contains(&name) {
+        return false;
+    }
     if TELLTALE.iter().any(|telltale| name.contains(telltale)) {
         return true;
     }
@@ -186,6 +209,17 @@ impl Shown {
     /// A header holds bytes of any encoding; what is not ASCII becomes a question mark.
     fn push_string(&mut self, bytes: &[u8], end: &str) {
         self.json.push('"');
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+        let plain = bytes
+            .iter()
+            .all(is_plain)
+            .then(|| std::str::from_utf8(bytes).ok());
+        if let Some(text) = plain.flatten() {
+            self.json.push_str(text);
+            self.json.push_str(end);
+            self.json.push('"');
+            return;
+        }
         for &byte in bytes {
             match byte {
                 b'"' | b'\\' => self.json.extend(['\\', char::from(byte)]),

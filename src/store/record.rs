@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use pgrx::datum::DatumWithOid;
+use pgrx::datum::{DatumWithOid, JsonString};
 use pgrx::spi::SpiClient;
 
 use super::dead_letter::{Buried, Grave, bury};
@@ -87,11 +87,11 @@ statement!(
        error_class, error, response, truncated, method, url, request_headers, response_headers, address, reused,
        resolve_ms, connect_ms, tls_ms, first_byte_ms)
      select r.message_id, r.attempt, r.queue_id, r.attempted_at, r.duration_ms, r.status, r.error_class, r.error,
-            r.response, r.truncated, r.method, r.url, r.request_headers::json, r.response_headers::json, r.address,
+            r.response, r.truncated, r.method, r.url, r.request_headers, r.response_headers, r.address,
             r.reused, r.resolve_ms, r.connect_ms, r.tls_ms, r.first_byte_ms
      from unnest($1::bigint[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::double precision[],
-       $6::smallint[], $7::text[], $8::text[], $9::bytea[], $10::boolean[], $11::text[], $12::text[], $13::text[],
-       $14::text[], $15::text[], $16::boolean[], $17::real[], $18::real[], $19::real[], $20::real[])
+       $6::smallint[], $7::text[], $8::text[], $9::bytea[], $10::boolean[], $11::text[], $12::text[], $13::json[],
+       $14::json[], $15::text[], $16::boolean[], $17::real[], $18::real[], $19::real[], $20::real[])
        as r(message_id, attempt, queue_id, attempted_at, duration_ms, status, error_class, error, response, truncated,
             method, url, request_headers, response_headers, address, reused,
             resolve_ms, connect_ms, tls_ms, first_byte_ms)"
@@ -330,11 +330,11 @@ fn write_attempts(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), 
         attempts().map(|a| a.method.as_str()).collect::<Vec<_>>().into(),
         attempts().map(|a| a.url.as_str()).collect::<Vec<_>>().into(),
         traces()
-            .map(|t| t.request_headers.as_deref())
+            .map(|t| json(t.request_headers.as_ref()))
             .collect::<Vec<_>>()
             .into(),
         traces()
-            .map(|t| t.response_headers.as_deref())
+            .map(|t| json(t.response_headers.as_ref()))
             .collect::<Vec<_>>()
             .into(),
         traces()
@@ -349,6 +349,11 @@ fn write_attempts(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), 
     ];
     ATTEMPTS.with(|statement| statement.run(client, &arguments))?;
     Ok(())
+}
+
+/// Text that was made as JSON, and so needs no further look.
+fn json(text: Option<&String>) -> Option<JsonString> {
+    text.cloned().map(JsonString)
 }
 
 fn millis(part: Option<Duration>) -> Option<f32> {
