@@ -140,10 +140,31 @@ grant execute on function
 grant execute on function hooks.cron_preview(text, text, timestamptz, integer) to hooks_admin, hooks_reader;
 grant select on hooks.cron_status to hooks_admin, hooks_reader;
 
-grant select on hooks.attempt, hooks.queue_state to hooks_reader;
+grant select on hooks.queue_state to hooks_reader;
+-- Not what the requests said.
+grant select (message_id, attempt, queue_id, attempted_at, duration_ms, status, error_class, error, response,
+  truncated, method, response_headers, address, reused, resolve_ms, connect_ms, tls_ms, first_byte_ms)
+  on hooks.attempt to hooks_reader;
 -- Not what the messages said.
 grant select (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at, event_id, kept)
   on hooks.message_log to hooks_reader;
+-- Lists. That of attempts runs as its caller, and the parts that it is made of need their own.
+grant execute on function
+  hooks.list_messages,
+  hooks.list_attempts,
+  hooks.list_dead_letters,
+  hooks.list_queues
+  to hooks_admin, hooks_reader;
+grant execute on function
+  hooks.attempts_query,
+  hooks.check_page,
+  hooks.page_bounds(text, text, text),
+  hooks.page_cursor(timestamptz, bigint),
+  hooks.queue_name(bigint),
+  hooks.queue_ids()
+  to hooks_admin, hooks_reader;
+grant execute on function hooks.queue_id(text), hooks.refuse(text, text) to hooks_reader;
+
 grant select on hooks.worker, hooks.message_state to hooks_admin, hooks_reader;
 grant execute on function
   hooks.status(bigint),

@@ -261,12 +261,21 @@ create table hooks.attempt (
   error         text,
   response      bytea,
   truncated     boolean not null default false,
+  method        text,
+  url           text,
+  request_headers json,
+  response_headers json,
+  address       text,
+  reused        boolean,
+  resolve_ms    real,
+  connect_ms    real,
+  tls_ms        real,
+  first_byte_ms real,
   constraint attempt_counts_from_one
     check (attempt > 0)
 ) partition by range (attempted_at);
 
 create index attempt_by_message on hooks.attempt (message_id, attempt);
-create index attempt_by_time on hooks.attempt (attempted_at, message_id);
 create index attempt_by_queue on hooks.attempt (queue_id, attempted_at, message_id);
 create index failure_by_time on hooks.attempt (attempted_at, message_id)
   where error_class is not null;
@@ -284,6 +293,16 @@ comment on column hooks.attempt.error_class is 'Null when delivered, else one of
 comment on column hooks.attempt.error is 'What went wrong, for people.';
 comment on column hooks.attempt.response is 'First bytes of the response body, exactly as they came; at most hooks.response_capture.';
 comment on column hooks.attempt.truncated is 'Whether the response body went on after these bytes.';
+comment on column hooks.attempt.method is 'Method of the request.';
+comment on column hooks.attempt.url is 'URL of the request; the values of its query are masked by ***.';
+comment on column hooks.attempt.request_headers is 'Headers as they were sent; *** stands for what is or may be a secret. Null when no request was built.';
+comment on column hooks.attempt.response_headers is 'Headers of the answer; *** stands for what is or may be a secret. Null when there was none.';
+comment on column hooks.attempt.address is 'Address and port that were dialled.';
+comment on column hooks.attempt.reused is 'Whether the connection had served an earlier request.';
+comment on column hooks.attempt.resolve_ms is 'How long looking up the name took; null for an address.';
+comment on column hooks.attempt.connect_ms is 'How long connecting took; null for a connection that was used again.';
+comment on column hooks.attempt.tls_ms is 'How long the TLS handshake took.';
+comment on column hooks.attempt.first_byte_ms is 'From the connection to the first byte of the answer.';
 
 create table hooks.message_log (
   id          bigint not null,
@@ -306,7 +325,6 @@ create table hooks.message_log (
 ) partition by range (finished_at);
 
 create index message_log_by_id on hooks.message_log (id);
-create index message_log_by_time on hooks.message_log (created_at, id);
 create index message_log_by_queue on hooks.message_log (queue_id, created_at, id);
 create index undelivered_by_time on hooks.message_log (created_at, id)
   where state <> 'delivered';
@@ -337,6 +355,7 @@ create table hooks.attempt_default (like hooks.attempt including all);
 alter table hooks.attempt attach partition hooks.attempt_default default;
 create table hooks.message_log_default (like hooks.message_log including all);
 alter table hooks.message_log attach partition hooks.message_log_default default;
+create index attempt_default_by_time on hooks.attempt_default (attempted_at);
 create index message_log_default_by_end on hooks.message_log_default (finished_at);
 comment on table hooks.attempt_default is 'Attempts of days that have no partition of their own. Rows go after hooks.attempt_retention.';
 comment on table hooks.message_log_default is 'Messages that finished on days without a partition of their own. Rows go after hooks.history_retention.';

@@ -71,6 +71,11 @@ extension_sql_file!(
     requires = ["subscriptions"]
 );
 extension_sql_file!(
+    "../sql/functions/lists.sql",
+    name = "lists",
+    requires = ["events"]
+);
+extension_sql_file!(
     "../sql/functions/triggers.sql",
     name = "triggers",
     requires = ["events"]
@@ -119,6 +124,7 @@ extension_sql_file!(
         "cron",
         "dead_letters",
         "history",
+        "lists",
         "trying",
         "replay",
         "operational"

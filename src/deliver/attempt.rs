@@ -7,7 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::client::{Client, Group};
 use super::exchange::{Exchange, Shortage};
+use super::trace::{self, Trace};
 use super::{Attempt, Job, Response};
+use crate::domain::exposure;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 
@@ -18,6 +20,7 @@ use crate::domain::time::Timestamp;
 pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt, Shortage> {
     let attempted_at = now();
     let started = Instant::now();
+    trace::take();
     let caught = catch_unwind(AssertUnwindSafe(|| {
         let auth = job.queue.auth.as_ref().ok();
         let agent = match auth.and_then(|auth| auth.certificate.as_ref()) {
@@ -46,6 +49,9 @@ pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt
         waited_since: job.message.waited_since,
         duration: started.elapsed(),
         response,
+        method: job.queue.method,
+        url: exposure::url(&job.queue.endpoint),
+        trace: trace::take(),
     })
 }
 
@@ -60,6 +66,9 @@ impl Attempt {
             waited_since: job.message.waited_since,
             duration: Duration::ZERO,
             response: Response::default(),
+            method: job.queue.method,
+            url: exposure::url(&job.queue.endpoint),
+            trace: Trace::default(),
         }
     }
 }

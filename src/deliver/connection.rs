@@ -13,6 +13,7 @@ use super::desk::Desk;
 use super::failure::{Failure, io_detail};
 use super::idle::{Idle, Origin};
 use super::stream::Stream;
+use super::trace;
 
 /// Parts of a request up to this many bytes are sent together, headers and body in one packet.
 const HOLD_BYTES: usize = 8 * 1024;
@@ -34,6 +35,8 @@ pub struct Connection {
     reused: bool,
     /// Whether anything came in.
     heard: bool,
+    /// When the request could begin.
+    since: Instant,
 }
 
 impl Connection {
@@ -46,6 +49,7 @@ impl Connection {
             deaf: false,
             reused: false,
             heard: false,
+            since: Instant::now(),
         }
     }
 
@@ -131,7 +135,10 @@ impl Transport for Connection {
         match self.send(0).and_then(|()| self.receive()) {
             Ok(0) if self.is_stale(true, deadline) => Err(stale(&io::ErrorKind::UnexpectedEof.into())),
             Ok(amount) => {
-                self.heard |= amount > 0;
+                if !self.heard && amount > 0 {
+                    self.heard = true;
+                    trace::note(|trace| trace.first_byte = Some(self.since.elapsed()));
+                }
                 Ok(amount > 0)
             }
             Err(error) if is_gone(&error) && self.is_stale(is_end(&error), deadline) => Err(stale(&error)),

@@ -21,6 +21,7 @@ use super::resolver::addresses_of;
 use super::socket::Socket;
 use super::stream::Stream;
 use super::tls::Tls;
+use super::trace;
 use super::tunnel::{self, NoTunnel};
 use crate::domain::auth::Certificate;
 use crate::domain::outcome::Unreachable;
@@ -53,6 +54,7 @@ impl Dialer {
         for (index, address) in addresses.iter().enumerate() {
             let shares = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
             let deadline = Instant::now() + limit.left() / shares;
+            trace::note(|trace| trace.address = Some(*address));
             let dialled = match &self.proxy {
                 Some(proxy) => self.dial_through(proxy, *address, deadline, limit),
                 None => self.open(address, deadline).map_err(|error| {
@@ -137,12 +139,20 @@ impl Connector for Dialer {
         );
         if details.config.max_idle_age().is_zero() {
             self.idle.forget(&home.1);
-        } else if let Some(stream) = self.idle.take(&home.1, &details.addrs) {
+        } else if let Some(mut stream) = self.idle.take(&home.1, &details.addrs) {
+            let address = stream.socket().address();
+            trace::note(|trace| (trace.address, trace.reused) = (Some(address), Some(true)));
             return Ok(Some(Connection::again(stream, home, details.config)));
         }
-        let socket = self.dial(&details.addrs, &limit)?;
+        let begun = Instant::now();
+        let socket = self.dial(&details.addrs, &limit);
+        trace::note(|trace| (trace.connect, trace.reused) = (Some(begun.elapsed()), Some(false)));
+        let socket = socket?;
         let stream = if details.needs_tls() {
-            self.handshake(socket, details.uri, &limit)?
+            let begun = Instant::now();
+            let stream = self.handshake(socket, details.uri, &limit);
+            trace::note(|trace| trace.tls = Some(begun.elapsed()));
+            stream?
         } else {
             Stream::Plain(socket)
         };

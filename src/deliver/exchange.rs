@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ureq::http::StatusCode;
 use ureq::http::header::RETRY_AFTER;
+use ureq::http::{HeaderMap, StatusCode};
 use ureq::{Agent, Body, Error, http};
 
 use super::capture::capture;
 use super::send::send;
 use super::token_request::{Miss, ask_for_token};
 use super::tokens::Tokens;
-use super::{Job, Response, failure};
+use super::{Job, Response, failure, trace};
 use crate::domain::auth::{Auth, AuthHeader, ClientCredentials, HeaderAuth};
 use crate::domain::endpoint::Scheme;
 use crate::domain::outcome::Outcome;
-use crate::domain::queue::{AcceptedStatuses, Queue};
+use crate::domain::queue::{AcceptedStatuses, KeepAttempts, Method, Queue};
 use crate::domain::time::Timestamp;
-use crate::domain::{request, retry_after};
+use crate::domain::{exposure, request, retry_after};
 
 /// What this machine lacks for an attempt; nothing was sent.
 pub struct Shortage(pub String);
@@ -53,12 +53,11 @@ impl Exchange<'_> {
     /// There is no descriptor for a connection.
     pub fn run(&self) -> Result<(Outcome, Response), Shortage> {
         match self.authenticated() {
-            Ok(answer) => Ok(accept(
-                &self.queue().accepted,
-                answer,
-                self.capture_limit,
-                self.now,
-            )),
+            Ok(answer) => {
+                self.show_answer(answer.headers());
+                let accepted = &self.queue().accepted;
+                Ok(accept(accepted, answer, self.capture_limit, self.now))
+            }
             Err(Cause::Known(outcome)) => Ok((outcome, Response::default())),
             Err(Cause::Shortage(detail)) => Err(Shortage(detail)),
             Err(Cause::Http(error)) => match failure::shortage(&error) {
@@ -99,7 +98,12 @@ impl Exchange<'_> {
         credentials: &Arc<ClientCredentials>,
     ) -> Result<http::Response<Body>, Cause> {
         let wallet = self.tokens.wallet(credentials, auth.certificate.as_ref());
-        let ask = |deadline| ask_for_token(self.agent, credentials, self.now, deadline);
+        let ask = |deadline| {
+            let token = ask_for_token(self.agent, credentials, self.now, deadline);
+            // What is shown of the attempt is of the receiver alone.
+            trace::take();
+            token
+        };
         let token = wallet.token(self.deadline, ask).map_err(|miss| match miss {
             Miss::Refused { detail, .. } => unauthenticated(format!("could not get a token: {detail}")),
             Miss::Shortage(detail) => Cause::Shortage(detail),
@@ -122,7 +126,32 @@ impl Exchange<'_> {
         if let Some(header) = auth {
             header.apply(request.headers_mut());
         }
+        self.show_request(request.headers());
         send(self.agent, request, self.job.message.body.bytes(), self.deadline).map_err(Cause::Http)
+    }
+
+    /// Notes the headers of the request, with those that ureq adds.
+    fn show_request(&self, headers: &HeaderMap) {
+        trace::take();
+        let (queue, message) = (self.queue(), &self.job.message);
+        if queue.keep_attempts == KeepAttempts::None {
+            return;
+        }
+        let length = message.body.bytes().len();
+        let says_nothing = length == 0 && matches!(queue.method, Method::Get | Method::Delete);
+        let length = (!says_nothing).then(|| length.to_string());
+        let host = queue.endpoint.uri().authority().map(http::uri::Authority::as_str);
+        let added = [("host", host), ("content-length", length.as_deref())];
+        let added = added.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let shown = exposure::request_headers(added, headers, &message.headers, &queue.headers);
+        trace::note(|trace| trace.request_headers = Some(shown));
+    }
+
+    fn show_answer(&self, headers: &HeaderMap) {
+        if self.queue().keep_attempts != KeepAttempts::None {
+            let shown = exposure::response_headers(headers);
+            trace::note(|trace| trace.response_headers = Some(shown));
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! tokens    those of token endpoints that are in use; token_request asks for one
 //! client    one configuration of everything below, replaced as a whole on SIGHUP
 //! resolver  names to checked addresses; lookup asks the system for them, interfaces for its own
+//! trace     what the parts saw of an attempt
 //! dialer    checked address to connection, an idle one or a new one; tunnel leads there through a proxy;
 //!           stream, of socket and tls, is what it is made of, desk the memory for a request, descriptors says how many sockets there may be
 //! preview   what an attempt would send
@@ -48,6 +49,7 @@ mod thread;
 mod tls;
 mod token_request;
 mod tokens;
+mod trace;
 mod tunnel;
 
 #[cfg(test)]
@@ -57,13 +59,14 @@ pub use interfaces::own_addresses;
 pub use pool::Pool;
 pub use preview::{Written, preview};
 pub use settings::Settings;
+pub use trace::Trace;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::message::Message;
 use crate::domain::outcome::Outcome;
-use crate::domain::queue::Queue;
+use crate::domain::queue::{Method, Queue};
 use crate::domain::time::Timestamp;
 
 /// One attempt to be made.
@@ -84,6 +87,10 @@ pub struct Attempt {
     pub waited_since: Option<Timestamp>,
     pub duration: Duration,
     pub response: Response,
+    /// The method, and the URL as it may be shown.
+    pub method: Method,
+    pub url: String,
+    pub trace: Trace,
 }
 
 /// As much of the answer as is kept.

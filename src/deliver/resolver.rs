@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Error;
 use ureq::config::Config;
@@ -16,6 +16,7 @@ use super::failure::{Failure, io_detail};
 use super::interfaces::Interfaces;
 use super::limit::Limit;
 use super::lookup::{Lookups, Miss};
+use super::trace;
 use crate::domain::address::AddressRules;
 use crate::domain::endpoint::Scheme;
 use crate::domain::outcome::Unreachable;
@@ -64,7 +65,10 @@ pub fn addresses_of(lookups: &Arc<Lookups>, host: &str, limit: &Limit) -> Result
     if let Some(address) = literal(host) {
         return Ok(Arc::new([address]));
     }
-    lookups.find(host, limit.deadline()).map_err(|miss| match miss {
+    let begun = Instant::now();
+    let found = lookups.find(host, limit.deadline());
+    trace::note(|trace| trace.resolve = Some(begun.elapsed()));
+    found.map_err(|miss| match miss {
         Miss::NotFound(why) => dns(format!("could not resolve host \"{host}\": {why}")),
         Miss::Shortage(why) => {
             let detail = format!("could not resolve host \"{host}\": {why}");

@@ -12,6 +12,7 @@ pub mod emission;
 pub mod endpoint;
 pub mod envelope;
 pub mod event;
+pub mod exposure;
 pub mod failing;
 pub mod headers;
 pub mod histogram;

@@ -24,10 +24,10 @@ impl std::fmt::Display for Day {
 
 statement!(
     WORK,
-    "select w.relation, w.day, w.is_over from hooks.history_work($1, $2) as w"
+    "select w.relation, w.day, w.is_over from hooks.history_work($1, $2) as w order by w.day desc"
 );
 
-/// The days whose partition is to be made or dropped.
+/// The days whose partition is to be made or dropped, the first one last.
 pub fn history_work(client: &mut SpiClient<'_>, keep: Retention) -> Result<Vec<Day>, Failure> {
     let arguments = [keep.messages.into(), keep.attempts.into()];
     let rows = WORK.with(|statement| statement.read(client, &arguments))?;

@@ -4,8 +4,9 @@
 //! deleted or redriven meanwhile changes nothing.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use pgrx::datum::DatumWithOid;
+use pgrx::datum::{DatumWithOid, JsonString};
 use pgrx::spi::SpiClient;
 
 use super::dead_letter::{Buried, Grave, bury};
@@ -83,10 +84,17 @@ statement!(
 statement!(
     ATTEMPTS,
     "insert into hooks.attempt (message_id, attempt, queue_id, attempted_at, duration_ms, status,
-       error_class, error, response, truncated)
-     select *
+       error_class, error, response, truncated, method, url, request_headers, response_headers, address, reused,
+       resolve_ms, connect_ms, tls_ms, first_byte_ms)
+     select r.message_id, r.attempt, r.queue_id, r.attempted_at, r.duration_ms, r.status, r.error_class, r.error,
+            r.response, r.truncated, r.method, r.url, r.request_headers, r.response_headers, r.address,
+            r.reused, r.resolve_ms, r.connect_ms, r.tls_ms, r.first_byte_ms
      from unnest($1::bigint[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::double precision[],
-       $6::smallint[], $7::text[], $8::text[], $9::bytea[], $10::boolean[])"
+       $6::smallint[], $7::text[], $8::text[], $9::bytea[], $10::boolean[], $11::text[], $12::text[], $13::json[],
+       $14::json[], $15::text[], $16::boolean[], $17::real[], $18::real[], $19::real[], $20::real[])
+       as r(message_id, attempt, queue_id, attempted_at, duration_ms, status, error_class, error, response, truncated,
+            method, url, request_headers, response_headers, address, reused,
+            resolve_ms, connect_ms, tls_ms, first_byte_ms)"
 );
 
 /// What recording a batch did.
@@ -292,6 +300,7 @@ fn write_attempts(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), 
         return Ok(());
     }
     let attempts = || records.iter().map(|r| &r.attempt);
+    let traces = || attempts().map(|a| &a.trace);
     let arguments = [
         attempts().map(|a| a.message_id).collect::<Vec<_>>().into(),
         records.iter().map(|r| r.number()).collect::<Vec<_>>().into(),
@@ -318,9 +327,37 @@ fn write_attempts(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), 
             .map(|a| a.response.truncated)
             .collect::<Vec<_>>()
             .into(),
+        attempts().map(|a| a.method.as_str()).collect::<Vec<_>>().into(),
+        attempts().map(|a| a.url.as_str()).collect::<Vec<_>>().into(),
+        traces()
+            .map(|t| json(t.request_headers.as_ref()))
+            .collect::<Vec<_>>()
+            .into(),
+        traces()
+            .map(|t| json(t.response_headers.as_ref()))
+            .collect::<Vec<_>>()
+            .into(),
+        traces()
+            .map(|t| t.address.map(|address| address.to_string()))
+            .collect::<Vec<_>>()
+            .into(),
+        traces().map(|t| t.reused).collect::<Vec<_>>().into(),
+        traces().map(|t| millis(t.resolve)).collect::<Vec<_>>().into(),
+        traces().map(|t| millis(t.connect)).collect::<Vec<_>>().into(),
+        traces().map(|t| millis(t.tls)).collect::<Vec<_>>().into(),
+        traces().map(|t| millis(t.first_byte)).collect::<Vec<_>>().into(),
     ];
     ATTEMPTS.with(|statement| statement.run(client, &arguments))?;
     Ok(())
+}
+
+/// Text that was made as JSON, and so needs no further look.
+fn json(text: Option<&String>) -> Option<JsonString> {
+    text.cloned().map(JsonString)
+}
+
+fn millis(part: Option<Duration>) -> Option<f32> {
+    part.map(|part| part.as_secs_f32() * 1000.0)
 }
 
 /// Null when there was no answer; an answer without a body is an empty one.

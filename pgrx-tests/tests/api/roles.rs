@@ -117,7 +117,7 @@ fn reader_can_watch_and_do_nothing_else() {
         "select * from hooks.status(1);
          select * from hooks.health();
          select * from hooks.worker;
-         select * from hooks.attempt;
+         select message_id, status, error, response, response_headers from hooks.attempt;
          select id, state, kept from hooks.message_log;
          select * from hooks.message_state",
     );

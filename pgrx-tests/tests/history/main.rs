@@ -2,9 +2,12 @@
 
 mod bodies;
 mod days;
+mod detail;
 mod dumps;
 mod kept_attempts;
+mod lists;
 mod locks;
+mod plans;
 mod retention;
 
 use pg_hooks_tests::site::Site;

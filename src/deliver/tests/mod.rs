@@ -14,6 +14,7 @@ mod proxy;
 mod receiver;
 mod reuse;
 mod tls;
+mod traces;
 
 use std::os::fd::AsFd;
 use std::sync::Arc;

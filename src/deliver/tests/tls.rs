@@ -45,10 +45,11 @@ fn trusted_certificate_delivers_and_the_connection_is_kept() {
     let (receiver, _) = Server::new(authority.server(&["127.0.0.1"])).start();
     let file = authority.file();
     let pool = trusting(file.path());
-    for _ in 0..5 {
+    for round in 0..5 {
         let url = format!("https://127.0.0.1:{}/", receiver.port());
         let attempt = attempt_with(&pool, queue(&url), Body::Text(b"{}".to_vec()));
         assert_eq!(attempt.outcome, OK);
+        assert_eq!(attempt.trace.tls.is_some(), round == 0, "one handshake");
         assert_eq!(attempt.response.body, b"0");
     }
 }
