@@ -25,9 +25,14 @@ pgrx::pg_module_magic!(name, version);
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/secrets.sql", name = "secrets", requires = ["schema"]);
 extension_sql_file!(
+    "../sql/functions/access.sql",
+    name = "access",
+    requires = ["secrets"]
+);
+extension_sql_file!(
     "../sql/functions/checks.sql",
     name = "checks",
-    requires = ["secrets"]
+    requires = ["access"]
 );
 extension_sql_file!(
     "../sql/functions/history.sql",
@@ -45,9 +50,14 @@ extension_sql_file!(
     requires = ["queues"]
 );
 extension_sql_file!(
+    "../sql/functions/grants.sql",
+    name = "grants",
+    requires = ["queues"]
+);
+extension_sql_file!(
     "../sql/functions/idempotency.sql",
     name = "idempotency",
-    requires = ["queues"]
+    requires = ["grants"]
 );
 extension_sql_file!(
     "../sql/functions/messages.sql",

@@ -30,9 +30,14 @@ impl Called {
         Called { function }
     }
 
+    /// The owner of the function.
+    pub fn owner(self) -> Option<pg_sys::Oid> {
+        PgProc::new(self.function).map(|function| function.proowner())
+    }
+
     /// Runs `work` as the owner of the function, with nothing but `pg_catalog` in the search path.
     pub fn as_owner<T>(self, work: impl FnOnce() -> T) -> T {
-        let Some(owner) = PgProc::new(self.function).map(|function| function.proowner()) else {
+        let Some(owner) = self.owner() else {
             return work();
         };
         let (mut user, mut context) = (pg_sys::InvalidOid, 0);

@@ -2,9 +2,11 @@
 
 mod cargo_pgrx;
 mod packages;
+mod sql_linter;
 mod toolchain;
 mod verifiers;
 
+pub use sql_linter::pgspot;
 pub use toolchain::add_linters;
 pub use verifiers::verifiers;
 

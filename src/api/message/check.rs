@@ -3,6 +3,7 @@
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::api::access::{self, Privilege};
 use crate::api::owner::Called;
 use crate::api::queue;
 use crate::api::row::NewRow;
@@ -39,6 +40,9 @@ pub fn check(row: &NewRow, called: Called) -> Result<Option<(i32, pg_sys::Datum)
         )
     })?;
     queue::require(queue_id, called)?;
+    access::require(queue_id, Privilege::Send, called, || {
+        format!("with id {queue_id}")
+    })?;
     check_size(
         row.size(column::BODY)
             .or_else(|| row.size(column::BODY_BYTES))
