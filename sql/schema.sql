@@ -55,6 +55,9 @@ create table hooks.queue (
   keep_bodies          boolean not null default false,
   keep_attempts        text not null default 'all',
   signatures           text[] not null default '{}',
+  max_messages         bigint,
+  max_bytes            bigint,
+  overflow             text not null default 'refuse',
   constraint queue_pkey
     primary key (id),
   constraint queue_name_is_unique
@@ -99,6 +102,9 @@ comment on column hooks.queue.transform is 'SQL function (body jsonb, context js
 comment on column hooks.queue.keep_bodies is 'Whether hooks.message_log keeps what is needed to send a delivered message again.';
 comment on column hooks.queue.keep_attempts is 'Which attempts are recorded in hooks.attempt: all, failures or none.';
 comment on column hooks.queue.signatures is 'What each request is signed with: any of v1, v1a, github, postmand, stripe. What cannot be signed is not sent.';
+comment on column hooks.queue.max_messages is 'How many unfinished messages it may hold, give or take a hundredth for each session that sends; null for no limit.';
+comment on column hooks.queue.max_bytes is 'How many bytes their bodies may have together, likewise; null for no limit.';
+comment on column hooks.queue.overflow is 'What sending to a full queue does: refuse raises 53400, drop_oldest cancels the messages that are due first.';
 
 create table hooks.queue_state (
   queue_id bigint not null,

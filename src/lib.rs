@@ -55,9 +55,14 @@ extension_sql_file!(
     requires = ["queues"]
 );
 extension_sql_file!(
+    "../sql/functions/limits.sql",
+    name = "limits",
+    requires = ["grants"]
+);
+extension_sql_file!(
     "../sql/functions/idempotency.sql",
     name = "idempotency",
-    requires = ["grants"]
+    requires = ["limits"]
 );
 extension_sql_file!(
     "../sql/functions/messages.sql",

@@ -36,7 +36,10 @@ create function hooks.create_queue(
   transform         text default null,
   keep_bodies       boolean default false,
   keep_attempts     text default 'all',
-  signatures        text[] default '{}'
+  signatures        text[] default '{}',
+  max_messages      bigint default null,
+  max_bytes         bigint default null,
+  overflow          text default 'refuse'
 )
 returns bigint
 language hooks_plpgsql
@@ -49,14 +52,16 @@ begin
     retry_schedule, min_backoff, max_backoff, dead_letter_queue_id, max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures)
+    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures,
+    max_messages, max_bytes, overflow)
   values (name, url, method, coalesce(headers, '{}'), timeout, accepted_statuses, max_attempts,
     retry_schedule, min_backoff, max_backoff,
     case when dead_letter_queue is not null then hooks.allowed_queue(dead_letter_queue, 'send') end,
     max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures)
+    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures,
+    max_messages, max_bytes, overflow)
   returning id into made;
   return made;
 exception
@@ -98,7 +103,10 @@ create function hooks.alter_queue(
   transform         text default null,
   keep_bodies       boolean default null,
   keep_attempts     text default null,
-  signatures        text[] default null
+  signatures        text[] default null,
+  max_messages      bigint default null,
+  max_bytes         bigint default null,
+  overflow          text default null
 )
 returns void
 language hooks_plpgsql
@@ -106,7 +114,7 @@ as $$
 #variable_conflict use_variable
 declare
   changed constant bigint := hooks.allowed_queue(queue, 'manage');
-  resettable constant text[] := array['headers', 'accepted_statuses', 'retry', 'dead_letter_queue', 'description', 'rate', 'breaker', 'transform'];
+  resettable constant text[] := array['headers', 'accepted_statuses', 'retry', 'dead_letter_queue', 'description', 'rate', 'breaker', 'transform', 'limits'];
   unknown text;
   schedule_given constant boolean := retry_schedule is not null;
   backoff_given constant boolean := min_backoff is not null or max_backoff is not null;
@@ -148,7 +156,10 @@ begin
     transform = coalesce(transform, case when not 'transform' = any (reset) then q.transform end),
     keep_bodies = coalesce(keep_bodies, q.keep_bodies),
     keep_attempts = coalesce(keep_attempts, q.keep_attempts),
-    signatures = coalesce(signatures, q.signatures)
+    signatures = coalesce(signatures, q.signatures),
+    max_messages = coalesce(max_messages, case when not 'limits' = any (reset) then q.max_messages end),
+    max_bytes = coalesce(max_bytes, case when not 'limits' = any (reset) then q.max_bytes end),
+    overflow = coalesce(overflow, q.overflow)
   where q.id = changed;
 exception
   when unique_violation then
@@ -157,7 +168,7 @@ exception
       hint = 'Choose another name.';
 end
 $$;
-comment on function hooks.alter_queue is 'Changes what is given of a queue and leaves the rest. reset names what goes back to its default: headers, accepted_statuses, retry, dead_letter_queue, description, and, to none, rate, breaker and transform.';
+comment on function hooks.alter_queue is 'Changes what is given of a queue and leaves the rest. reset names what goes back to its default: headers, accepted_statuses, retry, dead_letter_queue, description, and, to none, limits, rate, breaker and transform.';
 
 create function hooks.drop_queue(queue text, cancel_messages boolean default false)
 returns bigint

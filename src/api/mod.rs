@@ -11,6 +11,7 @@ mod operate;
 mod owner;
 mod prepared;
 mod queue;
+mod room;
 mod row;
 mod secret;
 mod transform;

@@ -103,7 +103,12 @@ fn nothing_that_users_of_single_queues_call_runs_as_its_owner_without_knowing_th
          cross join unnest(array['hooks_user', 'hooks_tenant']) as r(role)
          where c.relnamespace = 'hooks'::regnamespace
            and c.relkind in ('r', 'p', 'v', 'm', 'f')
-           and has_table_privilege(r.role, c.oid, 'select, insert, update, delete, truncate')",
+           and has_table_privilege(r.role, c.oid, 'select, insert, update, delete, truncate')
+         union all
+         select c.oid::regclass::text
+         from pg_class as c
+         cross join aclexplode(c.relacl) as a
+         where c.relnamespace = 'hooks'::regnamespace and c.relispartition and a.grantee <> c.relowner",
     );
     assert_eq!(offenders, Vec::<String>::new());
 }

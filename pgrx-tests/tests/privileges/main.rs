@@ -2,6 +2,7 @@
 
 mod acl;
 mod attacks;
+mod caps;
 mod grants;
 mod linter;
 mod owners;
