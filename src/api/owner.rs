@@ -35,6 +35,12 @@ impl Called {
         PgProc::new(self.function).map(|function| function.proowner())
     }
 
+    /// Whether the current user is the owner of the function.
+    pub fn is_owner_current(self) -> bool {
+        // SAFETY: gives a plain value.
+        self.owner() == Some(unsafe { pg_sys::GetUserId() })
+    }
+
     /// Runs `work` as the owner of the function, with nothing but `pg_catalog` in the search path.
     pub fn as_owner<T>(self, work: impl FnOnce() -> T) -> T {
         let Some(owner) = self.owner() else {

@@ -177,6 +177,21 @@ fn tenant_has_no_part_in_events_tables_and_the_server() {
     assert_eq!(refused.code, "55P02");
 }
 
+/// A superuser may have watched our tables: what that stores is not the tenant's.
+#[test]
+fn change_by_a_tenant_may_be_told_to_a_queue_of_the_admin() {
+    let mut t = tenants();
+    t.site.queue("audit", ", active => false");
+    t.site
+        .run("select hooks.watch('hooks.queue', 'audit', '{update}', columns => '{name}')");
+    run(&mut t.a, "select hooks.alter_queue('qa', name => 'renamed')");
+    let told: i64 = t
+        .site
+        .value("select count(*) from hooks.message where queue_id = hooks.queue_id('audit')");
+    assert_eq!(told, 1);
+    assert_denied(&mut t.a, &["select hooks.send('audit', 'x')"]);
+}
+
 /// Names are those of the database: that one is taken is all that a tenant learns.
 #[test]
 fn name_that_another_tenant_has_is_taken() {
