@@ -34,14 +34,27 @@ revoke all on all tables in schema hooks from public;
 revoke all on all sequences in schema hooks from public;
 revoke all on all functions in schema hooks from public;
 
-grant usage on schema hooks to hooks_admin, hooks_sender, hooks_reader;
+-- What a role may do with a single queue is asked when it calls: functions that hooks_user may execute are
+-- written in hooks_plpgsql or C, and call hooks.allowed_queue() or hooks.may() for each queue that they touch.
+-- See sql/functions/access.sql. Nothing else may be granted to hooks_user and hooks_tenant, and no table.
+grant usage on schema hooks to hooks_admin, hooks_sender, hooks_reader, hooks_user;
+do $$
+begin
+  if not pg_catalog.pg_has_role('hooks_tenant', 'hooks_user', 'member') then
+    grant hooks_user to hooks_tenant;
+  end if;
+exception
+  -- Another database does the same at this moment.
+  when unique_violation then null;
+end
+$$;
 
 grant select, insert, update, delete
   on hooks.queue, hooks.message, hooks.attempt, hooks.message_log, hooks.dead_letter, hooks.cron
   to hooks_admin;
 grant select, insert, update, delete on hooks.subscription to hooks_admin;
 grant select, delete on hooks.event, hooks.idempotency_key to hooks_admin;
-grant select on hooks.installation, hooks.queue_state to hooks_admin;
+grant select on hooks.installation, hooks.queue_state, hooks.queue_grant to hooks_admin;
 
 -- Functions are named one by one: whoever may execute a trigger function can make a trigger of it.
 grant execute on function
@@ -53,8 +66,16 @@ grant execute on function
   hooks.cancel(bigint),
   hooks.redrive,
   hooks.purge,
-  hooks.replay,
   hooks.show_dead_letter(bigint),
+  hooks.grant_send(text, regrole),
+  hooks.revoke_send(text, regrole),
+  hooks.grant_read(text, regrole),
+  hooks.revoke_read(text, regrole)
+  to hooks_admin, hooks_tenant;
+
+grant execute on function
+  hooks.give_queue(text, regrole),
+  hooks.replay,
   hooks.preview,
   hooks.test_queue,
   hooks.queue_id(text),
@@ -72,7 +93,10 @@ grant execute on function
   hooks.send_batch(text, text[], timestamptz, jsonb, text, timestamptz, text[]),
   hooks.send_batch(text, json[], timestamptz, jsonb, text, timestamptz, text[]),
   hooks.send_batch(text, jsonb[], timestamptz, jsonb, text, timestamptz, text[]),
-  hooks.send_batch(text, bytea[], timestamptz, jsonb, text, timestamptz, text[]),
+  hooks.send_batch(text, bytea[], timestamptz, jsonb, text, timestamptz, text[])
+  to hooks_admin, hooks_sender, hooks_user;
+
+grant execute on function
   hooks.emit(),
   hooks.watch,
   hooks.unwatch(regclass, text)
@@ -136,8 +160,9 @@ grant execute on function
   hooks.unschedule(text, boolean),
   hooks.pause_schedule(text),
   hooks.resume_schedule(text)
-  to hooks_admin;
-grant execute on function hooks.cron_preview(text, text, timestamptz, integer) to hooks_admin, hooks_reader;
+  to hooks_admin, hooks_tenant;
+grant execute on function hooks.cron_preview(text, text, timestamptz, integer) to hooks_admin, hooks_reader, hooks_tenant;
+grant execute on function hooks.schedule_problem(oid, text, bigint) to hooks_admin, hooks_reader;
 grant select on hooks.cron_status to hooks_admin, hooks_reader;
 
 grant select on hooks.queue_state to hooks_reader;
@@ -168,9 +193,11 @@ grant execute on function hooks.queue_id(text), hooks.refuse(text, text) to hook
 grant select on hooks.worker, hooks.message_state to hooks_admin, hooks_reader;
 grant execute on function
   hooks.status(bigint),
-  hooks.wait(bigint, interval),
   hooks.event_status(bigint),
-  hooks.queue_messages,
+  hooks.queue_messages
+  to hooks_admin, hooks_reader, hooks_user;
+grant execute on function
+  hooks.wait(bigint, interval),
   hooks.health(),
   hooks.preloaded(),
   hooks.workers()
@@ -192,6 +219,7 @@ grant execute on function hooks.is_healthy(), hooks.report() to hooks_admin, hoo
 -- A restore brings queues, messages and dead letters back, and no history: its partitions come and go.
 select pg_catalog.pg_extension_config_dump('hooks.queue', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_id_seq', '');
+select pg_catalog.pg_extension_config_dump('hooks.queue_grant', '');
 select pg_catalog.pg_extension_config_dump('hooks.cron', '');
 select pg_catalog.pg_extension_config_dump('hooks.cron_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.message', '');

@@ -1,5 +1,8 @@
 -- Tables of pg_hooks. Every name is schema-qualified: nothing here trusts a search_path.
 
+-- Until the end of the script: what was planted in other schemas is not found.
+set local search_path = pg_catalog, pg_temp;
+
 create schema hooks;
 comment on schema hooks is 'pg_hooks: transactional webhooks delivered from inside the database';
 
@@ -7,7 +10,7 @@ do $$
 declare
   wanted text;
 begin
-  foreach wanted in array array['hooks_admin', 'hooks_sender', 'hooks_reader'] loop
+  foreach wanted in array array['hooks_admin', 'hooks_sender', 'hooks_reader', 'hooks_tenant', 'hooks_user'] loop
     begin
       execute pg_catalog.format('create role %I nologin', wanted);
     exception
@@ -52,6 +55,9 @@ create table hooks.queue (
   keep_bodies          boolean not null default false,
   keep_attempts        text not null default 'all',
   signatures           text[] not null default '{}',
+  max_messages         bigint,
+  max_bytes            bigint,
+  overflow             text not null default 'refuse',
   constraint queue_pkey
     primary key (id),
   constraint queue_name_is_unique
@@ -96,6 +102,9 @@ comment on column hooks.queue.transform is 'SQL function (body jsonb, context js
 comment on column hooks.queue.keep_bodies is 'Whether hooks.message_log keeps what is needed to send a delivered message again.';
 comment on column hooks.queue.keep_attempts is 'Which attempts are recorded in hooks.attempt: all, failures or none.';
 comment on column hooks.queue.signatures is 'What each request is signed with: any of v1, v1a, github, postmand, stripe. What cannot be signed is not sent.';
+comment on column hooks.queue.max_messages is 'How many unfinished messages it may hold, give or take a hundredth for each session that sends; null for no limit.';
+comment on column hooks.queue.max_bytes is 'How many bytes their bodies may have together, likewise; null for no limit.';
+comment on column hooks.queue.overflow is 'What sending to a full queue does: refuse raises 53400, drop_oldest cancels the messages that are due first.';
 
 create table hooks.queue_state (
   queue_id bigint not null,
@@ -119,6 +128,27 @@ comment on column hooks.queue_state.until is 'When the next probe is sent; null 
 comment on column hooks.queue_state.reason is 'What the receiver did, for people.';
 comment on column hooks.queue_state.failing_since is 'Since when every attempt has failed, if that is so; after hooks.disable_after the queue is disabled.';
 comment on column hooks.queue_state.last_failure_at is 'When an attempt last failed; up to an hour stale.';
+
+create table hooks.queue_grant (
+  queue_id     bigint not null,
+  privilege    text not null,
+  grantee      oid not null,
+  grantee_name text not null,
+  granted_at   timestamptz not null default now(),
+  constraint queue_grant_pkey
+    primary key (queue_id, privilege, grantee),
+  constraint granted_queue_exists
+    foreign key (queue_id) references hooks.queue (id) on delete cascade,
+  constraint known_privilege
+    check (privilege in ('own', 'send', 'read'))
+);
+
+comment on table hooks.queue_grant is 'What roles may do with single queues: hooks.grant_send() and its kin. Members of hooks_admin, hooks_sender and hooks_reader have their rights on all queues without a row here.';
+comment on column hooks.queue_grant.queue_id is 'The queue.';
+comment on column hooks.queue_grant.privilege is 'own: made the queue, and may do everything with it; send: may store messages; read: may see where messages stand, without their bodies.';
+comment on column hooks.queue_grant.grantee is 'The role, and whoever has inherited its rights.';
+comment on column hooks.queue_grant.grantee_name is 'Name that the role had. The row counts only while the role of that number has that name, so no later role inherits it: see hooks.adopt_roles().';
+comment on column hooks.queue_grant.granted_at is 'When the right was given.';
 
 -- Messages that are not finished ------------------------------------------------------------------
 
@@ -209,6 +239,8 @@ create table hooks.cron (
   last_event_id   bigint,
   created_at      timestamptz not null default now(),
   updated_at      timestamptz not null default now(),
+  owner           oid,
+  owner_name      text,
   constraint cron_pkey
     primary key (id),
   constraint cron_name_is_unique
@@ -245,6 +277,8 @@ comment on column hooks.cron.last_message_id is 'The message that it made for th
 comment on column hooks.cron.last_event_id is 'The event that it published; see hooks.event_status() for what became of its messages.';
 comment on column hooks.cron.created_at is 'When the entry was made.';
 comment on column hooks.cron.updated_at is 'When somebody last changed the entry. Ticks do not count.';
+comment on column hooks.cron.owner is 'The role that made the entry. It runs as long as that role may send to the queue, or publish.';
+comment on column hooks.cron.owner_name is 'Name that the role had then: if it has another one by now, it is another role. See hooks.adopt_roles().';
 
 -- What became of messages -------------------------------------------------------------------------
 

@@ -34,7 +34,8 @@ comment on column hooks.watches.problem is 'Why the triggers fail the statements
 
 create view hooks.cron_status as
 select c.id, c.name, q.name as queue, c.event_type as event, c.schedule, c.timezone, c.active,
-       c.next_run_at, c.last_run_at, c.last_message_id, c.last_event_id, s.state as last_state
+       c.next_run_at, c.last_run_at, c.last_message_id, c.last_event_id, s.state as last_state,
+       case when c.active then hooks.schedule_problem(c.owner, c.owner_name, c.queue_id) end as problem
 from hooks.cron as c
 left join hooks.queue as q on q.id = c.queue_id
 left join lateral hooks.status(c.last_message_id) as s on true;
@@ -52,3 +53,4 @@ comment on column hooks.cron_status.last_run_at is 'The last tick that made a me
 comment on column hooks.cron_status.last_message_id is 'The message that it made.';
 comment on column hooks.cron_status.last_event_id is 'The event that it published, in place of a message.';
 comment on column hooks.cron_status.last_state is 'State of that message, as in hooks.status(); null when there is none or it is past its retention.';
+comment on column hooks.cron_status.problem is 'Why it makes no messages although it is active: its owner is gone, or has lost the right.';

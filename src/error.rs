@@ -34,6 +34,8 @@ pub enum Error {
     UnknownMessage(i64),
     /// It cannot be done as things are now.
     NotReady { message: String, hint: String },
+    /// The queue of that name holds as much as it may.
+    QueueFull(String),
     /// What can be asked for and is not there.
     NotSupported { message: String, hint: String },
     /// What says which trigger is made wrongly, and what is wrong with it.
@@ -139,6 +141,13 @@ impl Error {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 problem,
                 "Correct the file that hooks.secret_key_file names.".to_owned(),
+            ),
+            Error::QueueFull(name) => (
+                PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                format!("queue \"{name}\" is full"),
+                "Try again when messages are delivered, raise max_messages or max_bytes with hooks.alter_queue(), \
+                 or have it drop the oldest with overflow => 'drop_oldest'."
+                    .to_owned(),
             ),
             Error::NotSupported { message, hint } => {
                 (PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, hint)

@@ -26,9 +26,14 @@ pgrx::pg_module_magic!(name, version);
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/secrets.sql", name = "secrets", requires = ["schema"]);
 extension_sql_file!(
+    "../sql/functions/access.sql",
+    name = "access",
+    requires = ["secrets"]
+);
+extension_sql_file!(
     "../sql/functions/checks.sql",
     name = "checks",
-    requires = ["secrets"]
+    requires = ["access"]
 );
 extension_sql_file!(
     "../sql/functions/history.sql",
@@ -46,9 +51,19 @@ extension_sql_file!(
     requires = ["queues"]
 );
 extension_sql_file!(
+    "../sql/functions/grants.sql",
+    name = "grants",
+    requires = ["queues"]
+);
+extension_sql_file!(
+    "../sql/functions/limits.sql",
+    name = "limits",
+    requires = ["grants"]
+);
+extension_sql_file!(
     "../sql/functions/idempotency.sql",
     name = "idempotency",
-    requires = ["queues"]
+    requires = ["limits"]
 );
 extension_sql_file!(
     "../sql/functions/messages.sql",

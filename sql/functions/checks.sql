@@ -169,6 +169,7 @@ begin
       'Use 1 to have one message on the wire at a time.');
   end if;
   perform hooks.check_limits(new);
+  perform hooks.check_room(new);
   if new.ordering_policy is null or new.ordering_policy not in ('skip', 'block') then
     perform hooks.refuse(format('ordering policy %s is not known', coalesce('"' || new.ordering_policy || '"', 'null')),
       'Use skip, so that a dead letter lets the next message of its ordering key go, or block.');

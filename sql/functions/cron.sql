@@ -37,9 +37,14 @@ as $$
 declare
   made bigint;
 begin
+  if event is not null and not hooks.may_publish(hooks.caller()) then
+    raise exception using errcode = 'insufficient_privilege',
+      message = 'permission denied to publish events',
+      hint = 'Members of hooks_sender and hooks_admin may. Name a queue instead.';
+  end if;
   insert into hooks.cron as c (name, queue_id, event_type, schedule, timezone, body, body_bytes, headers,
     ordering_key, missed, missed_limit, overlap, active, description)
-  values (name, case when queue is not null then hooks.queue_id(queue) end, event, schedule, timezone,
+  values (name, case when queue is not null then hooks.allowed_queue(queue, 'send') end, event, schedule, timezone,
     body, body_bytes, headers, ordering_key, missed, missed_limit, overlap, coalesce(active, true), description)
   on conflict on constraint cron_name_is_unique do update
   set (queue_id, event_type, schedule, timezone, body, body_bytes, headers,
@@ -47,7 +52,11 @@ begin
     = row(excluded.queue_id, excluded.event_type, excluded.schedule, excluded.timezone, excluded.body,
           excluded.body_bytes, excluded.headers, excluded.ordering_key, excluded.missed,
           excluded.missed_limit, excluded.overlap, coalesce(active, c.active), excluded.description)
+  where hooks.may_change_schedule(c.owner, c.owner_name)
   returning c.id into made;
+  if made is null then
+    perform hooks.deny_schedule(name);
+  end if;
   return made;
 end
 $$;
@@ -69,11 +78,9 @@ create function hooks.schedule(
   description  text default null
 )
 returns bigint
-language sql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.put_schedule($1, $2, $7, $3, $5, $4, null, $6, $8, $9, $10, $11, $12, $13) $$;
+as $$ begin return hooks.put_schedule($1, $2, $7, $3, $5, $4, null, $6, $8, $9, $10, $11, $12, $13); end $$;
 comment on function hooks.schedule(text, text, text, text, text, jsonb, text, text, text, integer, text, boolean, text) is 'Makes the entry of that name, or replaces it: what is left out has its default, and only active stays as it was. A message goes to the queue, or an event is published, at each tick. Returns its id.';
 
 create function hooks.schedule(
@@ -92,11 +99,9 @@ create function hooks.schedule(
   description  text default null
 )
 returns bigint
-language sql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.put_schedule($1, $2, $7, $3, $5, $4::text, null, $6, $8, $9, $10, $11, $12, $13) $$;
+as $$ begin return hooks.put_schedule($1, $2, $7, $3, $5, $4::text, null, $6, $8, $9, $10, $11, $12, $13); end $$;
 comment on function hooks.schedule(text, text, text, json, text, jsonb, text, text, text, integer, text, boolean, text) is 'As hooks.schedule with a text body, with JSON whose text is kept as it is; give null for the queue if there is an event.';
 
 create function hooks.schedule(
@@ -115,11 +120,9 @@ create function hooks.schedule(
   description  text default null
 )
 returns bigint
-language sql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.put_schedule($1, $2, $7, $3, $5, $4::text, null, $6, $8, $9, $10, $11, $12, $13) $$;
+as $$ begin return hooks.put_schedule($1, $2, $7, $3, $5, $4::text, null, $6, $8, $9, $10, $11, $12, $13); end $$;
 comment on function hooks.schedule(text, text, text, jsonb, text, jsonb, text, text, text, integer, text, boolean, text) is 'As hooks.schedule with a text body, with a JSON body; give null for the queue if there is an event.';
 
 create function hooks.schedule(
@@ -138,18 +141,14 @@ create function hooks.schedule(
   description  text default null
 )
 returns bigint
-language sql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.put_schedule($1, $2, $7, $3, $5, null, $4, $6, $8, $9, $10, $11, $12, $13) $$;
+as $$ begin return hooks.put_schedule($1, $2, $7, $3, $5, null, $4, $6, $8, $9, $10, $11, $12, $13); end $$;
 comment on function hooks.schedule(text, text, text, bytea, text, jsonb, text, text, text, integer, text, boolean, text) is 'As hooks.schedule with a text body, with a binary body; give null for the queue if there is an event.';
 
 create function hooks.unschedule(name text, cancel_waiting boolean default false)
 returns bigint
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
+language hooks_plpgsql
 as $$
 #variable_conflict use_variable
 declare
@@ -160,10 +159,8 @@ begin
     perform hooks.refuse('cancel_waiting must not be null',
       'Give true to cancel the messages that the entry made and that are not finished, or false to have them sent.');
   end if;
-  delete from hooks.cron as c where c.name = name returning c.id into removed;
-  if removed is null then
-    perform hooks.refuse_unknown_schedule(name);
-  end if;
+  removed := hooks.allowed_schedule(name);
+  delete from hooks.cron as c where c.id = removed;
   with gone as (
     delete from hooks.message as m where m.cron_id = removed and cancel_waiting
     returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at, m.event_id
@@ -179,18 +176,14 @@ comment on function hooks.unschedule(text, boolean) is 'Removes the entry of tha
 
 create function hooks.pause_schedule(name text)
 returns void
-language sql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.switch_schedule($1, false) $$;
+as $$ begin perform hooks.switch_schedule($1, false); end $$;
 comment on function hooks.pause_schedule(text) is 'Has the entry of that name make no messages until hooks.resume_schedule(). What it made is sent.';
 
 create function hooks.resume_schedule(name text)
 returns void
-language sql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.switch_schedule($1, true) $$;
+as $$ begin perform hooks.switch_schedule($1, true); end $$;
 comment on function hooks.resume_schedule(text) is 'Has the entry of that name run again from now on; ticks while it was paused are not made up for.';

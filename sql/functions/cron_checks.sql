@@ -25,17 +25,80 @@ end
 $$;
 comment on function hooks.refuse_unknown_schedule(text) is 'Raises 42704 for an entry of hooks.cron that does not exist.';
 
+create function hooks.may_publish(role oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$ select pg_has_role(role, 'hooks_sender', 'usage') or pg_has_role(role, 'hooks_admin', 'usage') $$;
+comment on function hooks.may_publish(oid) is 'Whether a role may publish events, which go to queues that it does not name.';
+
+create function hooks.may_change_schedule(owner oid, owner_name text)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select pg_has_role(hooks.caller(), 'hooks_admin', 'usage')
+      or (hooks.role_is(owner, owner_name) and pg_has_role(hooks.caller(), owner, 'usage'))
+$$;
+comment on function hooks.may_change_schedule(oid, text) is 'Whether the caller may change a schedule of this owner.';
+
+create function hooks.deny_schedule(name text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception using errcode = 'insufficient_privilege',
+    message = format('permission denied for schedule "%s"', name),
+    hint = 'Its owner and members of hooks_admin may. Names of schedules are unique in the database.';
+end
+$$;
+comment on function hooks.deny_schedule(text) is 'Raises 42501 for a schedule of somebody else.';
+
+create function hooks.allowed_schedule(name text)
+returns bigint
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  found_id bigint;
+  allowed boolean;
+begin
+  select c.id, hooks.may_change_schedule(c.owner, c.owner_name) into found_id, allowed
+  from hooks.cron as c where c.name = name;
+  if found_id is null then
+    perform hooks.refuse_unknown_schedule(name);
+  end if;
+  if not allowed then
+    perform hooks.deny_schedule(name);
+  end if;
+  return found_id;
+end
+$$;
+comment on function hooks.allowed_schedule(text) is 'Id of the schedule of that name; raises 42704 when there is none, and 42501 unless the caller may change it.';
+
+-- Asked at each tick: who made the entry may have lost the right meanwhile.
+create function hooks.schedule_problem(owner oid, owner_name text, queue_id bigint)
+returns text
+language c
+stable
+as 'MODULE_PATHNAME', 'schedule_problem_wrapper';
+comment on function hooks.schedule_problem(oid, text, bigint) is 'Why an entry of hooks.cron makes no messages although it is active; null when it does.';
+
 create function hooks.switch_schedule(name text, active boolean)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
+declare
+  switched constant bigint := hooks.allowed_schedule(name);
 begin
-  update hooks.cron as c set active = active where c.name = name;
-  if not found then
-    perform hooks.refuse_unknown_schedule(name);
-  end if;
+  update hooks.cron as c set active = active where c.id = switched;
 end
 $$;
 comment on function hooks.switch_schedule(text, boolean) is 'Makes an entry of hooks.cron run or not.';
@@ -149,9 +212,7 @@ comment on function hooks.check_cron_event(hooks.cron) is 'Raises 22023 unless a
 
 create function hooks.check_cron()
 returns trigger
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
+language hooks_plpgsql
 as $$
 declare
   after timestamptz := clock_timestamp();
@@ -172,6 +233,12 @@ begin
     perform hooks.refuse('the id of a schedule cannot be changed',
       'Make a new one with hooks.schedule().');
   end if;
+  -- Who changes an entry whose owner is gone takes it over.
+  if tg_op = 'INSERT'
+     or (new.owner is not distinct from old.owner and not hooks.role_is(old.owner, old.owner_name)) then
+    new.owner := hooks.caller();
+  end if;
+  select r.rolname into new.owner_name from pg_roles as r where r.oid = new.owner;
   if tg_op = 'UPDATE' then
     -- A clock that was set back must not bring a tick again. Whoever asks for a new plan has his reasons.
     if new.next_run_at is not null or old.next_run_at is null then

@@ -32,11 +32,12 @@ create function hooks.show_dead_letter(
   out event_payload text
 )
 returns setof record
-language sql
+language hooks_plpgsql
 stable
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
+begin
+  return query
   select q.name, d.attempts, d.last_status, d.error_class, d.last_error, d.created_at, d.due_at, d.dead_at,
          hooks.times_redriven(d.headers), d.headers, d.body, d.body_bytes, d.ordering_key,
          d.event_id, e.type, e.payload
@@ -44,6 +45,8 @@ as $$
   left join hooks.queue as q on q.id = d.queue_id
   left join hooks.event as e on e.id = d.event_id
   where d.id = show_dead_letter.id
+    and hooks.may(d.queue_id, 'manage');
+end
 $$;
 
 comment on function hooks.show_dead_letter(bigint) is 'One dead letter with everything that is known of it; its attempts are in hooks.attempt. No row when there is none of that id.';
@@ -191,7 +194,7 @@ as $$
 #variable_conflict use_variable
 declare
   slice constant integer := 1000;
-  wanted constant bigint := case when queue is not null then hooks.queue_id(queue) end;
+  wanted constant bigint := case when queue is not null then hooks.allowed_queue(queue, 'manage') end;
   named bigint[];
   source bigint;
   letters bigint[];
@@ -205,7 +208,8 @@ begin
   named := array(select distinct n.id from unnest(array_append(ids, id)) as n(id) where n.id is not null order by n.id);
   while cardinality(named) > 0 loop
     select array_agg(d.id) into letters
-    from (select d.id from hooks.dead_letter as d where d.id = any (named[:slice]) order by d.id for update) as d;
+    from (select d.id from hooks.dead_letter as d where d.id = any (named[:slice]) and hooks.may(d.queue_id, 'manage')
+          order by d.id for update) as d;
     if letters is not null then
       return next letters;
     end if;
@@ -217,7 +221,8 @@ begin
   for source in
     select wanted where wanted is not null
     union all
-    select s.queue_id from hooks.dead_letter_queues(not of_dropped) as s(queue_id) where wanted is null
+    select s.queue_id from hooks.dead_letter_queues(not of_dropped) as s(queue_id)
+    where wanted is null and hooks.may(s.queue_id, 'manage')
   loop
     -- What dies meanwhile is left for another time.
     select d.dead_at, d.id into last_at, last_id
@@ -333,14 +338,12 @@ create function hooks.redrive(
   row_limit   bigint default null
 )
 returns bigint
-language plpgsql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
-  target constant bigint := case when to_queue is not null then hooks.queue_id(to_queue) end;
+  target constant bigint := case when to_queue is not null then hooks.allowed_queue(to_queue, 'send') end;
   -- At a rate, what the call itself takes must not come due at once.
   first_at constant timestamptz := greatest(at, case when rate is null then now() else clock_timestamp() end);
   pause constant interval := hooks.pause_between(rate, per);
@@ -370,10 +373,8 @@ create function hooks.purge(
   row_limit   bigint default null
 )
 returns bigint
-language plpgsql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare

@@ -330,11 +330,12 @@ create function hooks.event_status(
   out last_error text
 )
 returns setof record
-language sql
+language hooks_plpgsql
 stable
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
+begin
+  return query
   select found.id, q.name, found.state, found.attempts, found.due_at, found.created_at, found.finished_at,
          coalesce(found.last_status, last.status), coalesce(found.last_error, last.error)
   from hooks.message_state as found
@@ -347,7 +348,9 @@ as $$
     limit 1
   ) as last on true
   where found.event_id = event_status.event_id
-  order by found.id
+    and hooks.may(found.queue_id, 'read')
+  order by found.id;
+end
 $$;
 comment on function hooks.event_status(bigint) is 'Where each message of an event stands, as hooks.status() says it of one.';
 
@@ -367,14 +370,12 @@ create function hooks.queue_messages(
   out last_error text
 )
 returns setof record
-language plpgsql
+language hooks_plpgsql
 stable
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
-  wanted constant bigint := hooks.queue_id(queue);
+  wanted constant bigint := hooks.allowed_queue(queue, 'read');
 begin
   if row_limit is null or row_limit not between 1 and 10000 then
     perform hooks.refuse('row_limit must be between 1 and 10000',

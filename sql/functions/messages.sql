@@ -124,21 +124,20 @@ comment on function hooks.send_batch(text, bytea[], timestamptz, jsonb, text, ti
 
 create function hooks.cancel(id bigint)
 returns boolean
-language sql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
+begin
   with gone as (
-    delete from hooks.message as m where m.id = cancel.id
+    delete from hooks.message as m where m.id = cancel.id and hooks.may(m.queue_id, 'manage')
     returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at, m.event_id
-  ), logged as (
-    insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at, event_id)
-    select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now(), g.event_id
-    from gone as g
-    returning 1
   )
-  select exists (select from logged)
+  insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at, event_id)
+  select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now(), g.event_id
+  from gone as g;
+  return found;
+end
 $$;
 comment on function hooks.cancel(bigint) is 'Cancels a message that is not finished. Returns false when there is none of that id. An attempt that is on the wire may still arrive.';
 
@@ -155,11 +154,12 @@ create function hooks.status(
   out last_error text
 )
 returns setof record
-language sql
+language hooks_plpgsql
 stable
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
+begin
+  return query
   select found.id, q.name, found.state, found.attempts, found.due_at, found.created_at, found.finished_at,
          coalesce(found.last_status, last.status), coalesce(found.last_error, last.error)
   from hooks.message_state as found
@@ -172,5 +172,7 @@ as $$
     limit 1
   ) as last on true
   where found.id = status.message_id
+    and hooks.may(found.queue_id, 'read');
+end
 $$;
 comment on function hooks.status(bigint) is 'Where a message stands: scheduled, pending, retrying, delivered, dead, expired or cancelled. No row for an id that never was or is past its retention.';

@@ -36,12 +36,13 @@ create function hooks.create_queue(
   transform         text default null,
   keep_bodies       boolean default false,
   keep_attempts     text default 'all',
-  signatures        text[] default '{}'
+  signatures        text[] default '{}',
+  max_messages      bigint default null,
+  max_bytes         bigint default null,
+  overflow          text default 'refuse'
 )
 returns bigint
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
+language hooks_plpgsql
 as $$
 #variable_conflict use_variable
 declare
@@ -51,14 +52,16 @@ begin
     retry_schedule, min_backoff, max_backoff, dead_letter_queue_id, max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures)
+    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures,
+    max_messages, max_bytes, overflow)
   values (name, url, method, coalesce(headers, '{}'), timeout, accepted_statuses, max_attempts,
     retry_schedule, min_backoff, max_backoff,
-    case when dead_letter_queue is not null then hooks.queue_id(dead_letter_queue) end,
+    case when dead_letter_queue is not null then hooks.allowed_queue(dead_letter_queue, 'send') end,
     max_in_flight, active, description,
     rate_limit, rate_interval, rate_burst,
     breaker_threshold, breaker_window, breaker_min_requests, breaker_open_time, breaker_max_probes,
-    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures)
+    ordering_policy, bury_expired, transform, keep_bodies, keep_attempts, signatures,
+    max_messages, max_bytes, overflow)
   returning id into made;
   return made;
 exception
@@ -100,17 +103,18 @@ create function hooks.alter_queue(
   transform         text default null,
   keep_bodies       boolean default null,
   keep_attempts     text default null,
-  signatures        text[] default null
+  signatures        text[] default null,
+  max_messages      bigint default null,
+  max_bytes         bigint default null,
+  overflow          text default null
 )
 returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
+language hooks_plpgsql
 as $$
 #variable_conflict use_variable
 declare
-  changed constant bigint := hooks.queue_id(queue);
-  resettable constant text[] := array['headers', 'accepted_statuses', 'retry', 'dead_letter_queue', 'description', 'rate', 'breaker', 'transform'];
+  changed constant bigint := hooks.allowed_queue(queue, 'manage');
+  resettable constant text[] := array['headers', 'accepted_statuses', 'retry', 'dead_letter_queue', 'description', 'rate', 'breaker', 'transform', 'limits'];
   unknown text;
   schedule_given constant boolean := retry_schedule is not null;
   backoff_given constant boolean := min_backoff is not null or max_backoff is not null;
@@ -134,7 +138,7 @@ begin
       when not (backoff_given or 'retry' = any (reset)) then q.retry_schedule end,
     min_backoff = coalesce(min_backoff, case when not (schedule_given or 'retry' = any (reset)) then q.min_backoff end),
     max_backoff = coalesce(max_backoff, case when not (schedule_given or 'retry' = any (reset)) then q.max_backoff end),
-    dead_letter_queue_id = case when dead_letter_queue is not null then hooks.queue_id(dead_letter_queue)
+    dead_letter_queue_id = case when dead_letter_queue is not null then hooks.allowed_queue(dead_letter_queue, 'send')
       when not 'dead_letter_queue' = any (reset) then q.dead_letter_queue_id end,
     max_in_flight = coalesce(max_in_flight, q.max_in_flight),
     active = coalesce(active, q.active),
@@ -152,7 +156,10 @@ begin
     transform = coalesce(transform, case when not 'transform' = any (reset) then q.transform end),
     keep_bodies = coalesce(keep_bodies, q.keep_bodies),
     keep_attempts = coalesce(keep_attempts, q.keep_attempts),
-    signatures = coalesce(signatures, q.signatures)
+    signatures = coalesce(signatures, q.signatures),
+    max_messages = coalesce(max_messages, case when not 'limits' = any (reset) then q.max_messages end),
+    max_bytes = coalesce(max_bytes, case when not 'limits' = any (reset) then q.max_bytes end),
+    overflow = coalesce(overflow, q.overflow)
   where q.id = changed;
 exception
   when unique_violation then
@@ -161,17 +168,15 @@ exception
       hint = 'Choose another name.';
 end
 $$;
-comment on function hooks.alter_queue is 'Changes what is given of a queue and leaves the rest. reset names what goes back to its default: headers, accepted_statuses, retry, dead_letter_queue, description, and, to none, rate, breaker and transform.';
+comment on function hooks.alter_queue is 'Changes what is given of a queue and leaves the rest. reset names what goes back to its default: headers, accepted_statuses, retry, dead_letter_queue, description, and, to none, limits, rate, breaker and transform.';
 
 create function hooks.drop_queue(queue text, cancel_messages boolean default false)
 returns bigint
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
+language hooks_plpgsql
 as $$
 #variable_conflict use_variable
 declare
-  dropped constant bigint := hooks.queue_id(queue);
+  dropped constant bigint := hooks.allowed_queue(queue, 'manage');
   source text;
   cancelled bigint;
 begin
@@ -217,16 +222,12 @@ comment on function hooks.drop_queue(text, boolean) is 'Drops a queue. Refuses w
 
 create function hooks.pause(queue text)
 returns void
-language sql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.alter_queue(pause.queue, active => false) $$;
+language hooks_plpgsql
+as $$ begin perform hooks.alter_queue($1, active => false); end $$;
 comment on function hooks.pause(text) is 'Stops delivery of a queue; its messages are kept. What is on the wire is finished.';
 
 create function hooks.resume(queue text)
 returns void
-language sql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$ select hooks.alter_queue(resume.queue, active => true) $$;
+language hooks_plpgsql
+as $$ begin perform hooks.alter_queue($1, active => true); end $$;
 comment on function hooks.resume(text) is 'Starts delivery of a queue again.';

@@ -31,7 +31,7 @@ fn send_text(
     call: pg_sys::FunctionCallInfo,
 ) -> Option<i64> {
     let called = Called::by(call);
-    let queue = queue::by_name(queue, called).or_raise();
+    let queue = queue::for_sending(queue, called).or_raise();
     let options = Options {
         at,
         headers,
@@ -56,7 +56,7 @@ fn send_bytea(
     call: pg_sys::FunctionCallInfo,
 ) -> i64 {
     let called = Called::by(call);
-    let queue = queue::by_name(queue, called).or_raise();
+    let queue = queue::for_sending(queue, called).or_raise();
     queue.require_no_transform().or_raise();
     let options = Options {
         at,

@@ -1,6 +1,8 @@
 //! What SQL calls: thin shims over `domain` and `wake`, by subject. Their SQL declarations are in
 //! `sql/functions`.
 
+mod access;
+mod caller;
 mod cron;
 mod emit;
 mod event;
@@ -11,6 +13,7 @@ mod prepared;
 mod preview;
 mod queue;
 mod report;
+mod room;
 mod row;
 mod secret;
 mod statistics;

@@ -30,9 +30,20 @@ impl Called {
         Called { function }
     }
 
+    /// The owner of the function.
+    pub fn owner(self) -> Option<pg_sys::Oid> {
+        PgProc::new(self.function).map(|function| function.proowner())
+    }
+
+    /// Whether the current user is the owner of the function.
+    pub fn is_owner_current(self) -> bool {
+        // SAFETY: gives a plain value.
+        self.owner() == Some(unsafe { pg_sys::GetUserId() })
+    }
+
     /// Runs `work` as the owner of the function, with nothing but `pg_catalog` in the search path.
     pub fn as_owner<T>(self, work: impl FnOnce() -> T) -> T {
-        let Some(owner) = PgProc::new(self.function).map(|function| function.proowner()) else {
+        let Some(owner) = self.owner() else {
             return work();
         };
         let (mut user, mut context) = (pg_sys::InvalidOid, 0);

@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiTupleTable;
 use pgrx::{AnyElement, Spi};
 
+use super::access::{self, Privilege};
 use super::owner::Called;
 use super::row::{bytes_of_text, shown, text_argument};
 use crate::deliver::own_addresses;
@@ -128,6 +129,15 @@ pub fn by_name(name: Option<AnyElement>, called: Called) -> Result<Found, Error>
     let argument =
         name.ok_or_else(|| Error::invalid("queue must not be null", "Give the name of a queue."))?;
     by_text(&bytes_of_text(&argument)?, called)
+}
+
+/// As [`by_name`], if the caller may send to it.
+pub fn for_sending(name: Option<AnyElement>, called: Called) -> Result<Found, Error> {
+    let found = by_name(name, called)?;
+    access::require(found.id, Privilege::Send, called, || {
+        access::quoted(name.as_ref())
+    })?;
+    Ok(found)
 }
 
 /// The queue of that name, in the encoding of the database.

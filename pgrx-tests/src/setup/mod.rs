@@ -3,10 +3,12 @@
 mod cargo_deny;
 mod cargo_pgrx;
 mod packages;
+mod sql_linter;
 mod toolchain;
 mod verifiers;
 
 pub use cargo_deny::cargo_deny;
+pub use sql_linter::pgspot;
 pub use toolchain::add_linters;
 pub use verifiers::verifiers;
 

@@ -138,7 +138,7 @@ fn alter_queue_refuses_to_reset_what_has_no_default() {
             &format!("select hooks.alter_queue('good', reset => '{{headers, {field}}}')"),
             INVALID,
             &format!("\"{field}\" cannot be reset"),
-            "reset takes headers, accepted_statuses, retry, dead_letter_queue, description, rate, breaker, transform.",
+            "reset takes headers, accepted_statuses, retry, dead_letter_queue, description, rate, breaker, transform, limits.",
         );
     }
 }

@@ -145,7 +145,16 @@ fn roles_cannot_log_in_and_have_no_attributes() {
            and not (rolcanlogin or rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)
          order by rolname",
     );
-    assert_eq!(roles, ["hooks_admin", "hooks_reader", "hooks_sender"]);
+    assert_eq!(
+        roles,
+        [
+            "hooks_admin",
+            "hooks_reader",
+            "hooks_sender",
+            "hooks_tenant",
+            "hooks_user"
+        ]
+    );
 }
 
 #[test]
@@ -167,6 +176,7 @@ fn what_must_survive_a_dump_is_configured_for_it() {
         "hooks.message",
         "hooks.message_id_seq",
         "hooks.queue",
+        "hooks.queue_grant",
         "hooks.queue_id_seq",
         "hooks.subscription",
         "hooks.subscription_id_seq",

@@ -37,7 +37,8 @@ fn defaults_of_create_queue_are_those_of_the_table() {
         "breaker_open_time": "00:00:30", "breaker_max_probes": 10,
         "ordering_policy": "skip", "bury_expired": false,
         "transform": null,
-        "keep_bodies": false, "keep_attempts": "all"
+        "keep_bodies": false, "keep_attempts": "all",
+        "max_messages": null, "max_bytes": null, "overflow": "refuse", "signatures": []
     });
     assert_eq!(policy(&mut client, "good"), expected);
     assert_eq!(policy(&mut client, "plain"), expected);
@@ -67,7 +68,8 @@ fn create_queue_stores_everything_that_is_given() {
         "breaker_open_time": "00:02:00", "breaker_max_probes": 5,
         "ordering_policy": "block", "bury_expired": true,
         "transform": "pg_catalog.jsonb_concat",
-        "keep_bodies": true, "keep_attempts": "failures"
+        "keep_bodies": true, "keep_attempts": "failures",
+        "max_messages": null, "max_bytes": null, "overflow": "refuse", "signatures": []
     });
     assert_eq!(policy(&mut client, "full"), expected);
 }

@@ -87,7 +87,7 @@ impl Batch {
         bodies: Option<AnyElement>,
         keys: Option<AnyElement>,
     ) -> Result<Vec<Option<i64>>, Error> {
-        let queue = queue::by_name(queue, self.called)?;
+        let queue = queue::for_sending(queue, self.called)?;
         if keys.is_none() && queue.transform.is_none() {
             let bodies = handed_on(bodies, self.types.0)?;
             return self.called.as_owner(|| self.store_all(queue.id, bodies));

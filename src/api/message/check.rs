@@ -3,8 +3,10 @@
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::api::access::{self, Privilege};
 use crate::api::owner::Called;
 use crate::api::queue;
+use crate::api::room;
 use crate::api::row::NewRow;
 use crate::domain::envelope::Envelope;
 use crate::error::{Error, OrRaise};
@@ -39,11 +41,14 @@ pub fn check(row: &NewRow, called: Called) -> Result<Option<(i32, pg_sys::Datum)
         )
     })?;
     queue::require(queue_id, called)?;
-    check_size(
-        row.size(column::BODY)
-            .or_else(|| row.size(column::BODY_BYTES))
-            .unwrap_or(0),
-    )?;
+    // What our own functions store, they have asked for.
+    if !called.is_owner_current() {
+        access::require(queue_id, Privilege::Send, called, || {
+            format!("with id {queue_id}")
+        })?;
+    }
+    let bytes = row.size(column::BODY).or_else(|| row.size(column::BODY_BYTES));
+    check_size(bytes.unwrap_or(0))?;
     if let Some(headers) = row.json(column::HEADERS) {
         queue::validate_headers(&headers)?;
     }
@@ -68,6 +73,9 @@ pub fn check(row: &NewRow, called: Called) -> Result<Option<(i32, pg_sys::Datum)
             "message expires before it is due",
             "Give an expires_at after the due time, and after now.",
         ));
+    }
+    if row.is_new() {
+        room::take(queue_id, bytes.unwrap_or(0), called)?;
     }
     wake::note_due(queue_id, due_at);
     Ok((!future).then(|| (column::DUE_AT as i32, pg_sys::Datum::from(now))))

@@ -1,0 +1,11 @@
+//! What roles may do: with all queues, with single ones, with their own; and what nobody may.
+
+mod acl;
+mod attacks;
+mod caps;
+mod grants;
+mod linter;
+mod owners;
+mod roles;
+mod schedules;
+mod tenants;

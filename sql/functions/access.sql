@@ -1,0 +1,59 @@
+-- Who may do what with a queue. Functions in C are in src/api; they are declared here so that names, defaults,
+-- privileges and comments of the whole interface are read in one place.
+--
+-- A SECURITY DEFINER function does not learn who called it, and so cannot ask what he may. Functions that must
+-- know are written in hooks_plpgsql: PL/pgSQL that runs as the owner of the function, with nothing but
+-- pg_catalog in its path, where hooks.caller() gives the caller. In such a function write
+--
+--   declare
+--     wanted constant bigint := hooks.allowed_queue(queue, 'manage');  -- id by name; 42501 unless he may
+--   ... where hooks.may(m.queue_id, 'read') ...                        -- by id, row by row
+--
+-- What these functions call of ours is called by the same caller. Users cannot make functions in this language.
+
+create function hooks.call_as_owner()
+returns language_handler
+language c
+as 'MODULE_PATHNAME', 'call_as_owner';
+comment on function hooks.call_as_owner() is 'Runs functions of the language hooks_plpgsql: as their owner, with the caller noted.';
+
+create language hooks_plpgsql
+  handler hooks.call_as_owner
+  validator pg_catalog.plpgsql_validator;
+comment on language hooks_plpgsql is 'PL/pgSQL that runs as the owner of the function, who can ask for the caller.';
+
+create function hooks.caller()
+returns oid
+language c
+stable
+as 'MODULE_PATHNAME', 'caller_of_wrapper';
+comment on function hooks.caller() is 'The role that called the function of pg_hooks that is running, or else the current user.';
+
+create function hooks.may(queue_id bigint, privilege text)
+returns boolean
+language c
+stable
+as 'MODULE_PATHNAME', 'caller_may_wrapper';
+comment on function hooks.may(bigint, text) is 'Whether the caller may send to, read or manage this queue.';
+
+create function hooks.role_may(role oid, queue_id bigint, privilege text)
+returns boolean
+language c
+stable strict
+as 'MODULE_PATHNAME', 'role_may_wrapper';
+comment on function hooks.role_may(oid, bigint, text) is 'Whether a role may send to, read or manage this queue.';
+
+create function hooks.allowed_queue(queue text, privilege text)
+returns bigint
+language c
+stable
+as 'MODULE_PATHNAME', 'allowed_queue_wrapper';
+comment on function hooks.allowed_queue(text, text) is 'Id of the queue of that name; raises 42704 when there is none, and 42501 unless the caller may send to, read or manage it.';
+
+create function hooks.role_is(role oid, name text)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$ select exists (select from pg_catalog.pg_roles as r where r.oid = role and r.rolname::text = name) $$;
+comment on function hooks.role_is(oid, text) is 'Whether the role of that number is there under that name: one that got either later is another role.';

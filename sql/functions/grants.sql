@@ -1,0 +1,133 @@
+-- Rights of roles on single queues.
+
+-- Whoever makes a queue owns it.
+create function hooks.own_queue()
+returns trigger
+language hooks_plpgsql
+as $$
+begin
+  perform hooks.check_trigger_table(tg_relid);
+  insert into hooks.queue_grant (queue_id, privilege, grantee, grantee_name)
+  select new.id, 'own', r.oid, r.rolname
+  from pg_roles as r
+  where r.oid = hooks.caller();
+  return null;
+end
+$$;
+comment on function hooks.own_queue() is 'Trigger: notes who made a queue.';
+
+create trigger own_queue
+  after insert on hooks.queue
+  for each row execute function hooks.own_queue();
+
+create function hooks.grant_on_queue(queue text, role regrole, privilege text)
+returns void
+language hooks_plpgsql
+as $$
+#variable_conflict use_variable
+declare
+  granted constant bigint := hooks.allowed_queue(queue, 'manage');
+  role_name name;
+  inherits boolean;
+begin
+  select r.rolname, r.rolinherit into role_name, inherits from pg_roles as r where r.oid = role;
+  if role_name is null then
+    raise exception using errcode = 'undefined_object',
+      message = format('role %s does not exist', coalesce(role::text, 'null')),
+      hint = 'Name a role as in hooks.grant_send(''orders'', ''shop'').';
+  end if;
+  if not inherits then
+    perform hooks.refuse(format('role "%s" does not inherit rights', role_name),
+      'Alter it with INHERIT, or grant to a role that inherits.');
+  end if;
+  insert into hooks.queue_grant (queue_id, privilege, grantee, grantee_name)
+  values (granted, privilege, role, role_name)
+  on conflict on constraint queue_grant_pkey do update set grantee_name = excluded.grantee_name, granted_at = now();
+  perform hooks.note_queue(granted);
+  -- The right to call our functions, of which each asks what the caller may.
+  if not pg_has_role(role, 'hooks_user', 'usage') then
+    execute format('grant hooks_user to %I', role_name);
+  end if;
+end
+$$;
+comment on function hooks.grant_on_queue(text, regrole, text) is 'What hooks.grant_send() and its kin come down to.';
+
+create function hooks.revoke_on_queue(queue text, role regrole, privilege text)
+returns boolean
+language hooks_plpgsql
+as $$
+#variable_conflict use_variable
+declare
+  revoked constant bigint := hooks.allowed_queue(queue, 'manage');
+  there boolean;
+begin
+  delete from hooks.queue_grant as g where g.queue_id = revoked and g.privilege = privilege and g.grantee = role;
+  there := found;
+  perform hooks.note_queue(revoked);
+  return there;
+end
+$$;
+comment on function hooks.revoke_on_queue(text, regrole, text) is 'What hooks.revoke_send() and its kin come down to.';
+
+create function hooks.grant_send(queue text, role regrole)
+returns void
+language hooks_plpgsql
+as $$ begin perform hooks.grant_on_queue($1, $2, 'send'); end $$;
+comment on function hooks.grant_send(text, regrole) is 'Lets a role, and all that inherit its rights, send to this queue and do nothing else.';
+
+create function hooks.revoke_send(queue text, role regrole)
+returns boolean
+language hooks_plpgsql
+as $$ begin return hooks.revoke_on_queue($1, $2, 'send'); end $$;
+comment on function hooks.revoke_send(text, regrole) is 'Takes back what hooks.grant_send() gave. Returns false when there was nothing. What a role has from others, from owning the queue or from hooks_sender, stays.';
+
+create function hooks.grant_read(queue text, role regrole)
+returns void
+language hooks_plpgsql
+as $$ begin perform hooks.grant_on_queue($1, $2, 'read'); end $$;
+comment on function hooks.grant_read(text, regrole) is 'Lets a role, and all that inherit its rights, see where the messages of this queue stand, without their bodies.';
+
+create function hooks.revoke_read(queue text, role regrole)
+returns boolean
+language hooks_plpgsql
+as $$ begin return hooks.revoke_on_queue($1, $2, 'read'); end $$;
+comment on function hooks.revoke_read(text, regrole) is 'Takes back what hooks.grant_read() gave. Returns false when there was nothing.';
+
+create function hooks.give_queue(queue text, role regrole)
+returns void
+language hooks_plpgsql
+as $$
+#variable_conflict use_variable
+begin
+  perform hooks.grant_on_queue(queue, role, 'own');
+  delete from hooks.queue_grant as g
+  where g.queue_id = hooks.queue_id(queue) and g.privilege = 'own' and g.grantee <> role;
+end
+$$;
+comment on function hooks.give_queue(text, regrole) is 'Makes a role the owner of a queue, in place of the one before.';
+
+create function hooks.adopt_roles()
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  grants bigint;
+  entries bigint;
+begin
+  update hooks.queue_grant as g set grantee = r.oid
+  from pg_roles as r
+  where r.rolname::text = g.grantee_name and r.oid <> g.grantee
+    and not exists (select from hooks.queue_grant as k
+                    where k.queue_id = g.queue_id and k.privilege = g.privilege and k.grantee = r.oid);
+  get diagnostics grants = row_count;
+  update hooks.cron as c set owner = r.oid
+  from pg_roles as r
+  where r.rolname::text = c.owner_name and r.oid <> c.owner;
+  get diagnostics entries = row_count;
+  perform hooks.announce();
+  return grants + entries;
+end
+$$;
+comment on function hooks.adopt_roles() is 'Has rights on queues and schedules belong to the roles that have the names now, after a restore into another server. Returns how many were changed. Superusers only: a role made anew under an old name would get what the old one had.';

@@ -1,0 +1,58 @@
+-- What a queue may hold. src/api/room.rs counts.
+
+create function hooks.check_room(queue hooks.queue)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if queue.max_messages < 1 or queue.max_bytes < 1 then
+    perform hooks.refuse('max_messages and max_bytes must be at least 1',
+      'Leave them out for no limit; use hooks.pause() to send nothing.');
+  end if;
+  if queue.overflow is null or queue.overflow not in ('refuse', 'drop_oldest') then
+    perform hooks.refuse(format('overflow %s is not known', coalesce('"' || queue.overflow || '"', 'null')),
+      'Use refuse, so that sending to a full queue fails, or drop_oldest.');
+  end if;
+end
+$$;
+comment on function hooks.check_room(hooks.queue) is 'Raises 22023 unless the limits of what a queue may hold are in range.';
+
+-- Some at a time: what is locked here, the worker cannot finish before this transaction ends.
+create function hooks.drop_oldest(queue_id bigint, messages bigint, bytes bigint)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  dropped bigint;
+begin
+  with oldest as materialized (
+    select m.id, m.due_at, coalesce(octet_length(m.body), octet_length(m.body_bytes), 0) as bytes
+    from hooks.message as m
+    where m.queue_id = drop_oldest.queue_id
+    order by m.due_at, m.id
+    limit greatest(drop_oldest.messages, case when drop_oldest.bytes > 0 then 10000 else 0 end)
+  ), chosen as materialized (
+    select o.id
+    from (select o.id, row_number() over w as place, sum(o.bytes) over w - o.bytes as before
+          from oldest as o
+          window w as (order by o.due_at, o.id)) as o
+    where o.place <= drop_oldest.messages or o.before < drop_oldest.bytes
+  ), free as materialized (
+    select m.id from hooks.message as m join chosen as c on c.id = m.id for update of m skip locked
+  ), gone as (
+    delete from hooks.message as m
+    using free as f
+    where m.id = f.id
+    returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at, m.event_id
+  )
+  insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at, event_id)
+  select g.id, g.queue_id, 'cancelled', g.attempt, g.created_at, g.due_at, now(), g.event_id
+  from gone as g;
+  get diagnostics dropped = row_count;
+  return dropped;
+end
+$$;
+comment on function hooks.drop_oldest(bigint, bigint, bigint) is 'Cancels so many messages of a queue that are due first, or as many as hold so many bytes, but for those that somebody has locked. Returns how many.';
