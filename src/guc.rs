@@ -30,6 +30,7 @@ static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CStri
 static DENIED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static ALLOWED_PORTS: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"80, 443, 1024-65535"));
+static TRACEPARENT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static REQUIRE_HTTPS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -171,6 +172,14 @@ pub fn register() {
         &PROXY,
         check::proxy,
     );
+    check::define(
+        c"hooks.traceparent",
+        c"Trace that the messages of this session belong to.",
+        c"A traceparent of W3C Trace Context, sent on as a header of each message that has none. Empty for none.",
+        &TRACEPARENT,
+        GucContext::Userset,
+        check::traceparent,
+    );
     GucRegistry::define_bool_guc(
         c"hooks.require_https",
         c"Whether plain http is refused except to the allowed networks.",
@@ -276,6 +285,11 @@ pub fn address_rules() -> Result<AddressRules, String> {
 /// The proxy, if one is set, or what is wrong with it.
 pub fn proxy() -> Result<Option<Proxy>, String> {
     Proxy::parse(&text(&PROXY))
+}
+
+/// Whether this session says what trace its messages belong to.
+pub fn is_traced() -> bool {
+    TRACEPARENT.get().is_some_and(|value| !value.is_empty())
 }
 
 fn text(setting: &GucSetting<Option<CString>>) -> String {

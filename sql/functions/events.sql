@@ -204,6 +204,9 @@ begin
     perform hooks.refuse('ttl must be more than 0', 'Leave it out for an event that does not expire.');
   end if;
   perform hooks.check_published_event(convert_to(event_type, 'UTF8'));
+  if current_setting('hooks.traceparent', true) <> '' then
+    headers := hooks.traced(headers);
+  end if;
   perform hooks.check_body_size(octet_length(content));
   if headers is not null then
     perform hooks.check_headers(convert_to(headers::text, 'UTF8'));

@@ -1,6 +1,21 @@
 -- Messages. Functions in C are in src/api; they are declared here so that names, defaults, privileges
 -- and comments of the whole interface are read in one place.
 
+create function hooks.traced(headers jsonb)
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select case
+    when coalesce(current_setting('hooks.traceparent', true), '') = ''
+      or exists (select from jsonb_object_keys(case jsonb_typeof(headers) when 'object' then headers else '{}' end) as k(name)
+                 where lower(k.name) = 'traceparent') then headers
+    else coalesce(headers, '{}') || jsonb_build_object('traceparent', current_setting('hooks.traceparent'))
+  end
+$$;
+comment on function hooks.traced(jsonb) is 'Headers with the traceparent of hooks.traceparent, unless they have one.';
+
 create function hooks.send(
   queue        text,
   body         text,

@@ -15,6 +15,7 @@ use super::owner::Called;
 use super::prepared::{self, Prepared, Statement};
 use super::queue::{self, Found};
 use super::row::{bytes_of_text, handed_on, text_argument};
+use super::trace::traced;
 use super::transform::Transform;
 use crate::error::{Error, OrRaise};
 
@@ -88,7 +89,7 @@ impl Options {
             queue_id.into(),
             body,
             self.at.into(),
-            handed_on(self.headers, pg_sys::JSONBOID)?,
+            traced(handed_on(self.headers, pg_sys::JSONBOID)?)?,
             handed_on(self.ordering_key, pg_sys::TEXTOID)?,
             self.expires_at.into(),
         ])

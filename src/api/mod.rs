@@ -17,5 +17,6 @@ mod room;
 mod row;
 mod secret;
 mod statistics;
+mod trace;
 mod transform;
 mod trial;

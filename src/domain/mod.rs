@@ -32,6 +32,7 @@ pub mod signature;
 pub mod tally;
 pub mod throttle;
 pub mod time;
+pub mod traceparent;
 pub mod trial;
 pub mod trust;
 mod varint;

@@ -6,6 +6,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_guard, pg_sys};
 
 use crate::domain::address::AddressRules;
 use crate::domain::proxy::Proxy;
+use crate::domain::traceparent;
 
 /// One of the hooks below.
 type Hook = unsafe extern "C-unwind" fn(*mut *mut c_char, *mut *mut c_void, pg_sys::GucSource::Type) -> bool;
@@ -69,6 +70,30 @@ pub unsafe extern "C-unwind" fn ports(
             value,
             judge,
             c"Separate ports and ranges such as 1024-65535 by commas; 1-65535 allows all.",
+        )
+    }
+}
+
+/// A `traceparent`, or nothing.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn traceparent(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    let judge = |value: &str| {
+        if value.is_empty() || traceparent::is_valid(value) {
+            Ok(())
+        } else {
+            Err("it is no traceparent of version 00".to_owned())
+        }
+    };
+    // SAFETY: passed on as PostgreSQL gave it.
+    unsafe {
+        check(
+            value,
+            judge,
+            c"Give one such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01, or nothing.",
         )
     }
 }

@@ -7,6 +7,7 @@ mod purge;
 mod redrive;
 mod redrive_many;
 mod replaying;
+mod traces;
 mod trying;
 mod trying_queues;
 mod waiting;

@@ -14,6 +14,7 @@ use super::plan::Plan;
 use crate::api::owner::Called;
 use crate::api::prepared::{self, Prepared};
 use crate::api::row::{shown, text_argument};
+use crate::api::trace::traced;
 use crate::api::transform::Transform;
 use crate::domain::emission::{self, Name, write_json_string};
 use crate::domain::pattern;
@@ -140,7 +141,7 @@ impl<'a> Publishing<'a> {
     fn store(&self, deposit: &Deposit, transformed: &[u8]) -> Result<(), Error> {
         let arguments = [
             text_argument(&self.event_type),
-            self.plan.headers(),
+            self.called.as_owner(|| traced(self.plan.headers()))?,
             text_argument(self.trigger.as_bytes()),
             text_argument(transformed),
         ];

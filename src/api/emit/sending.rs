@@ -7,6 +7,7 @@ use super::deposit::Deposit;
 use super::plan::Plan;
 use crate::api::prepared::Prepared;
 use crate::api::queue;
+use crate::api::trace::traced;
 use crate::api::transform::Transform;
 use crate::domain::emission::Name;
 use crate::error::Error;
@@ -47,7 +48,8 @@ pub fn send(call: &Call, plan: &Plan, queue: &Name) -> Result<(), Error> {
     let Some((queue_id, _)) = to else {
         return Ok(());
     };
-    let arguments = [queue_id.into(), plan.headers()];
+    let headers = called.as_owner(|| traced(plan.headers()))?;
+    let arguments = [queue_id.into(), headers];
     let stored = called.as_owner(|| deposit.store((&PREPARED, INSERT), &arguments));
     stored.map_err(|_| {
         Error::invalid(
