@@ -216,6 +216,14 @@ grant execute on function
 
 grant execute on function hooks.is_healthy(), hooks.report() to hooks_admin, hooks_reader;
 
+-- The first days: nobody has a row of today on its way into the default partition while its own is made.
+do $$
+begin
+  perform hooks.add_history_day(w.relation, w.day)
+  from hooks.history_work(-1, -1) as w;
+end
+$$;
+
 -- A restore brings queues, messages and dead letters back, and no history: its partitions come and go.
 select pg_catalog.pg_extension_config_dump('hooks.queue', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_id_seq', '');

@@ -76,8 +76,9 @@ begin
   where a.queue_id = auth.queue_id
     and (a.scheme = auth.scheme or auth.scheme <> 'certificate' and a.scheme <> 'certificate');
   perform hooks.set_secret(queue, secret, hooks.auth_purpose(auth.scheme));
-  auth.updated_at := clock_timestamp();
-  insert into hooks.auth select auth.*;
+  insert into hooks.auth
+  select r.*
+  from jsonb_populate_record(auth, jsonb_build_object('updated_at', clock_timestamp())) as r;
 end
 $$;
 comment on function hooks.store_auth(text, hooks.auth, text) is 'Checks and stores what a queue authenticates with, in place of what there was.';
@@ -92,11 +93,10 @@ as $$
 #variable_conflict use_variable
 declare
   hidden constant boolean := hooks.hide_context();
-  auth hooks.auth;
 begin
-  auth.queue_id := hooks.queue_id(queue);
-  auth.scheme := 'bearer';
-  perform hooks.store_auth(queue, auth, token);
+  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
+      'queue_id', hooks.queue_id(queue),
+      'scheme', 'bearer')), token);
 end
 $$;
 comment on function hooks.use_bearer(text, text) is 'Has requests of a queue carry Authorization: Bearer with this token. Raises 22023 when it is malformed.';
@@ -111,12 +111,11 @@ as $$
 #variable_conflict use_variable
 declare
   hidden constant boolean := hooks.hide_context();
-  auth hooks.auth;
 begin
-  auth.queue_id := hooks.queue_id(queue);
-  auth.scheme := 'basic';
-  auth.username := username;
-  perform hooks.store_auth(queue, auth, password);
+  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
+      'queue_id', hooks.queue_id(queue),
+      'scheme', 'basic',
+      'username', username)), password);
 end
 $$;
 comment on function hooks.use_basic(text, text, text) is 'Has requests of a queue carry Authorization: Basic with user name and password. Raises 22023 when they are malformed.';
@@ -131,12 +130,11 @@ as $$
 #variable_conflict use_variable
 declare
   hidden constant boolean := hooks.hide_context();
-  auth hooks.auth;
 begin
-  auth.queue_id := hooks.queue_id(queue);
-  auth.scheme := 'api_key';
-  auth.header := header;
-  perform hooks.store_auth(queue, auth, key);
+  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
+      'queue_id', hooks.queue_id(queue),
+      'scheme', 'api_key',
+      'header', header)), key);
 end
 $$;
 comment on function hooks.use_api_key(text, text, text) is 'Has requests of a queue carry a key in the header of this name. Raises 22023 when either is malformed.';
@@ -159,17 +157,16 @@ as $$
 #variable_conflict use_variable
 declare
   hidden constant boolean := hooks.hide_context();
-  auth hooks.auth;
 begin
-  auth.queue_id := hooks.queue_id(queue);
-  auth.scheme := 'oauth2';
-  auth.token_url := token_url;
-  auth.client_id := client_id;
-  auth.scope := scope;
-  auth.audience := audience;
-  auth.client_authentication := client_authentication;
   perform hooks.check_url(convert_to(token_url, 'UTF8'));
-  perform hooks.store_auth(queue, auth, client_secret);
+  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
+      'queue_id', hooks.queue_id(queue),
+      'scheme', 'oauth2',
+      'token_url', token_url,
+      'client_id', client_id,
+      'scope', scope,
+      'audience', audience,
+      'client_authentication', client_authentication)), client_secret);
 end
 $$;
 comment on function hooks.use_oauth2(text, text, text, text, text, text, text) is 'Has requests of a queue carry a bearer token of this token endpoint, which the worker asks for with the client''s credentials. Raises 22023 when something is malformed.';
@@ -184,16 +181,15 @@ as $$
 #variable_conflict use_variable
 declare
   hidden constant boolean := hooks.hide_context();
-  auth hooks.auth;
 begin
-  auth.queue_id := hooks.queue_id(queue);
-  auth.scheme := 'certificate';
-  auth.certificate := certificate;
-  if not exists (select from hooks.queue as q where q.id = auth.queue_id and q.url ilike 'https:%') then
+  if not exists (select from hooks.queue as q where q.id = hooks.queue_id(queue) and q.url ilike 'https:%') then
     perform hooks.refuse('client certificate cannot be shown over plain http',
       'Give the queue an https URL with hooks.alter_queue() first.');
   end if;
-  perform hooks.store_auth(queue, auth, private_key);
+  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
+      'queue_id', hooks.queue_id(queue),
+      'scheme', 'certificate',
+      'certificate', certificate)), private_key);
 end
 $$;
 comment on function hooks.use_certificate(text, text, text) is 'Has a queue show this client certificate, a chain in PEM, to servers that ask for one; its key is in PEM and not encrypted. Raises 22023 when they do not belong together.';

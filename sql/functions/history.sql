@@ -90,7 +90,12 @@ begin
   execute format('alter table hooks.%I owner to %I', made, (
     select pg_get_userbyid(c.relowner) from pg_class as c where c.oid = format('hooks.%I', relation)::regclass));
   execute format('comment on table hooks.%I is %L', made, format('The rows of hooks.%s of %s in UTC.', relation, day));
-  execute format('alter extension pg_hooks add table hooks.%I', made);
+  -- In the install script it is a member already.
+  if not exists (select from pg_depend as d
+                 where d.classid = 'pg_class'::regclass and d.objid = format('hooks.%I', made)::regclass
+                   and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e') then
+    execute format('alter extension pg_hooks add table hooks.%I', made);
+  end if;
   return true;
 end
 $$;

@@ -151,7 +151,7 @@ fn health_is_for_readers() {
 fn health_of_many_queues_is_told_at_once() {
     let mut site = Site::new();
     site.run(
-        "insert into hooks.queue (name, url, active) select format('q%s', n), 'http://127.0.0.1:1/', false from generate_series(1, 3000) as n;
+        "insert into hooks.queue (name, url, active) select format('q%s', n), 'http://127.0.0.1:1024/', false from generate_series(1, 3000) as n;
          insert into hooks.message (queue_id, body) select id, 'x' from hooks.queue;
          analyze hooks.message",
     );

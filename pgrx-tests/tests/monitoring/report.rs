@@ -150,7 +150,7 @@ fn report_of_an_empty_database_says_so() {
 fn report_is_bounded_however_many_queues_there_are() {
     let mut site = Site::new();
     site.run(
-        "insert into hooks.queue (name, url) select format('queue %s', n), 'http://127.0.0.1:1/' from generate_series(1, 3000) as n",
+        "insert into hooks.queue (name, url) select format('queue %s', n), 'http://127.0.0.1:1024/' from generate_series(1, 3000) as n",
     );
     fill_an_hour(&mut site);
     let page: String = site.value("select hooks.report()");

@@ -151,7 +151,7 @@ fn backlog_tells_due_from_scheduled_from_retrying() {
 fn statistics_of_one_queue_cost_one_queue() {
     let mut site = Site::new();
     site.run(
-        "select hooks.create_queue(format('q%s', n), 'http://127.0.0.1:1/') from generate_series(1, 50) as n;
+        "select hooks.create_queue(format('q%s', n), 'http://127.0.0.1:1024/') from generate_series(1, 50) as n;
          set track_functions = 'all'",
     );
     for (query, calls) in [
