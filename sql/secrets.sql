@@ -27,6 +27,9 @@ create index secret_by_queue on hooks.secret (queue_id, purpose, id);
 create index secret_by_end on hooks.secret (expires_at)
   where expires_at is not null;
 
+-- Without a policy: pg_read_all_data and pg_write_all_data open it to nobody either.
+alter table hooks.secret enable row level security;
+
 comment on table hooks.secret is 'Secrets of queues. Set them with hooks.set_secret() and its kin; hooks.secrets shows what there is. Never part of a dump.';
 comment on column hooks.secret.id is 'Identifies the row; a newer secret has a higher one.';
 comment on column hooks.secret.queue_id is 'The queue; its secrets go with it.';

@@ -153,7 +153,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/functions/health.sql",
     name = "health",
-    requires = ["statistics"]
+    requires = ["statistics", "auth_functions"]
 );
 extension_sql_file!(
     "../sql/functions/report.sql",

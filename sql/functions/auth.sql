@@ -1,8 +1,8 @@
 -- Setting what queues authenticate with. Functions in C are in src/api; they are declared here so that names,
 -- defaults, privileges and comments of the whole interface are read in one place.
 --
--- Those that get a secret set log_min_error_statement, so that a call that is refused does not leave its statement
--- in the log.
+-- Those that get a secret set log_min_error_statement and hide the context of their callers, so that a call that is
+-- refused does not leave its statement in the log.
 
 create function hooks.check_auth(settings bytea, secret bytea)
 returns void
@@ -40,6 +40,7 @@ begin
     perform hooks.refuse(format('authentication scheme "%s" is not known', scheme),
       'Give bearer, basic, api_key, oauth2 or certificate, or none of them to remove all.');
   end if;
+  perform from hooks.queue as q where q.id = changed for no key update;
   with gone as (
     delete from hooks.auth as a
     where a.queue_id = changed and (scheme is null or a.scheme = scheme)
@@ -66,7 +67,7 @@ begin
     perform hooks.refuse('secret must not be null',
       'Use hooks.remove_auth() to authenticate no more.');
   end if;
-  perform hooks.check_auth(convert_to(to_jsonb(auth)::text, 'UTF8'), convert_to(secret, 'UTF8'));
+  perform hooks.check_auth(convert_to(to_jsonb(auth)::text, 'UTF8'), hooks.secret_bytes(secret));
   -- One at a time, like secrets.
   perform from hooks.queue as q where q.id = auth.queue_id for no key update;
   -- Of the schemes that fill a header the new one takes the place of the other; a certificate stands beside.
@@ -90,6 +91,8 @@ set search_path = pg_catalog, pg_temp
 set log_min_error_statement = 'panic'
 as $$
 #variable_conflict use_variable
+declare
+  hidden constant boolean := hooks.hide_context();
 begin
   perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
       'queue_id', hooks.queue_id(queue),
@@ -106,6 +109,8 @@ set search_path = pg_catalog, pg_temp
 set log_min_error_statement = 'panic'
 as $$
 #variable_conflict use_variable
+declare
+  hidden constant boolean := hooks.hide_context();
 begin
   perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
       'queue_id', hooks.queue_id(queue),
@@ -123,6 +128,8 @@ set search_path = pg_catalog, pg_temp
 set log_min_error_statement = 'panic'
 as $$
 #variable_conflict use_variable
+declare
+  hidden constant boolean := hooks.hide_context();
 begin
   perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
       'queue_id', hooks.queue_id(queue),
@@ -148,6 +155,8 @@ set search_path = pg_catalog, pg_temp
 set log_min_error_statement = 'panic'
 as $$
 #variable_conflict use_variable
+declare
+  hidden constant boolean := hooks.hide_context();
 begin
   perform hooks.check_url(convert_to(token_url, 'UTF8'));
   perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
@@ -170,6 +179,8 @@ set search_path = pg_catalog, pg_temp
 set log_min_error_statement = 'panic'
 as $$
 #variable_conflict use_variable
+declare
+  hidden constant boolean := hooks.hide_context();
 begin
   if not exists (select from hooks.queue as q where q.id = hooks.queue_id(queue) and q.url ilike 'https:%') then
     perform hooks.refuse('client certificate cannot be shown over plain http',

@@ -147,6 +147,29 @@ as $$
               from (select s.* from hooks.queue_state as s limit 1000) as s) as s
         join hooks.queue as q on q.id = s.queue_id) as s
   union all
+  select 'secrets',
+         case when s.n > 0 then 'warn' else 'ok' end,
+         case when s.n > 0 then format('%s secrets are missing, and messages wait for them: %s', s.n, s.names)
+              else 'no queue lacks a secret' end,
+         case when s.n > 0 then 'Set them with hooks.set_secret(); dumps hold none.' end
+  from (select count(*) as n,
+               string_agg(format('"%s" (%s)', l.name, l.purpose), ', ' order by l.place) filter (where l.place <= 5)
+                 || case when count(*) > 5 then ', ...' else '' end as names
+        from (select q.name, w.purpose, row_number() over (order by q.id, w.purpose) as place
+              from (select q.id, q.name, q.signatures, q.active from hooks.queue as q order by q.id limit 10000) as q
+              cross join lateral (
+                select distinct case n.name when 'v1a' then 'signing_ed25519' else 'signing' end as purpose
+                from unnest(q.signatures) as n(name)
+                union all
+                select hooks.auth_purpose(a.scheme) from hooks.auth as a where a.queue_id = q.id
+              ) as w
+              where q.active
+                and not exists (
+                  select
+                  from hooks.secret as s
+                  where s.queue_id = q.id and s.purpose = w.purpose
+                    and (s.expires_at is null or s.expires_at > now()))) as l) as s
+  union all
   select 'bloat',
          case when b.dead > 100000 and b.dead > 4 * b.live then 'warn' else 'ok' end,
          format('%s has %s dead rows and %s live ones', b.relation, b.dead, b.live),

@@ -1,8 +1,31 @@
 -- Setting secrets. Functions in C are in src/api; they are declared here so that names, defaults, privileges
 -- and comments of the whole interface are read in one place.
 --
--- Those that get a secret set log_min_error_statement, so that a call that is refused does not leave its statement
--- in the log.
+-- Those that get a secret set log_min_error_statement and hide the context of their callers, so that a call that is
+-- refused does not leave its statement in the log.
+
+create function hooks.hide_context()
+returns boolean
+language c
+volatile
+as 'MODULE_PATHNAME', 'hide_context_wrapper';
+comment on function hooks.hide_context() is 'Has errors from here to the end of the calling function come without the context of its callers, which would show statements and parameters.';
+
+create function hooks.secret_bytes(secret text)
+returns bytea
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return convert_to(secret_bytes.secret, 'UTF8');
+exception
+  -- Their messages show bytes of it.
+  when character_not_in_repertoire or untranslatable_character then
+    perform hooks.refuse('secret cannot be converted to UTF-8',
+      'Set client_encoding to the encoding of what you send.');
+end
+$$;
+comment on function hooks.secret_bytes(text) is 'A secret in UTF-8. Raises 22023, without a byte of it, when it has none.';
 
 create function hooks.seal_secret(
   queue_id bigint,
@@ -130,7 +153,7 @@ begin
       'Use hooks.remove_secret() to have no secret.');
   end if;
   select * into strict sealed
-  from hooks.seal_secret(queue_id, convert_to(purpose, 'UTF8'), convert_to(secret, 'UTF8'));
+  from hooks.seal_secret(queue_id, convert_to(purpose, 'UTF8'), hooks.secret_bytes(secret));
   perform hooks.make_room_for_secret(queue_id, purpose, grace);
   perform hooks.check_fits_signatures(queue_id, q.signatures, purpose, sealed.form)
   from hooks.queue as q where q.id = queue_id;
@@ -147,6 +170,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set log_min_error_statement = 'panic'
 as $$
+declare
+  hidden constant boolean := hooks.hide_context();
 begin
   perform hooks.store_secret(hooks.queue_id(set_secret.queue), set_secret.secret, set_secret.purpose, set_secret.grace);
 end
@@ -202,6 +227,8 @@ as $$
 declare
   changed constant bigint := hooks.queue_id(queue);
 begin
+  -- Before its secrets, as those do who set one.
+  perform from hooks.queue as q where q.id = changed for no key update;
   delete from hooks.secret as s where s.queue_id = changed and s.purpose = purpose;
   return found;
 end
@@ -256,6 +283,11 @@ begin
       message = 'hooks.secret_key_file is not set',
       hint = 'Name a key file in the server''s configuration.';
   end if;
+  -- Before their secrets, as those do who set one.
+  perform from hooks.queue as q
+  where q.id in (select s.queue_id from hooks.secret as s where s.content is not null and s.key_id is distinct from key)
+  order by q.id
+  for no key update;
   for stored in
     select s.id, s.queue_id, s.purpose, s.content, s.key_id from hooks.secret as s
     where s.content is not null and s.key_id is distinct from key
@@ -304,7 +336,14 @@ begin
     perform hooks.refuse('signatures must differ', 'Name each one once.');
   end if;
   perform hooks.check_fits_signatures(new.id, new.signatures, s.purpose, s.form)
-  from hooks.secret as s where s.queue_id = new.id;
+  from hooks.secret as s where s.queue_id = new.id and s.expires_at is null;
+  if 'v1' = any (new.signatures)
+     and exists (select from hooks.secret as s
+                 where s.queue_id = new.id and s.purpose = 'signing' and s.form <> 'whsec'
+                   and s.expires_at > clock_timestamp()) then
+    perform hooks.refuse('an earlier secret still counts, and signature v1 needs one that begins with whsec_',
+      'Wait until its grace is over, as hooks.secrets shows, or end it with hooks.rotate_secret() and grace 0.');
+  end if;
   return new;
 end
 $$;

@@ -39,7 +39,11 @@ fn send_text(
         ordering_key,
         expires_at,
     };
-    let body = transformed(&queue, body, &options, called).or_raise()?;
+    let transform = match body {
+        Some(_) => transform_of(&queue, &options, called).or_raise(),
+        None => None,
+    };
+    let body = transformed(transform.as_ref(), body).or_raise()?;
     let sent = called.as_owner(|| send(&TEXT, queue.id, body, &options, idempotency_key));
     Some(sent.or_raise())
 }
@@ -99,18 +103,18 @@ impl Options {
 /// The body as the transform of the queue makes it, run as the current user; `None` if it wants no
 /// message. A message without body has nothing to transform.
 fn transformed(
-    queue: &Found,
+    transform: Option<&Transform>,
     body: Option<AnyElement>,
-    options: &Options,
-    called: Called,
 ) -> Result<Option<DatumWithOid<'static>>, Error> {
-    if let Some(text) = &body
-        && let Some(transform) = Transform::of_queue(queue, headers(options)?, called)?
-    {
+    if let (Some(text), Some(transform)) = (&body, transform) {
         let made = transform.run(&bytes_of_text(text)?)?;
         return Ok(made.map(|made| text_argument(&made)));
     }
     handed_on(body, pg_sys::TEXTOID).map(Some)
+}
+
+fn transform_of(queue: &Found, options: &Options, called: Called) -> Result<Option<Transform>, Error> {
+    Transform::of_queue(queue, headers(options)?, called)
 }
 
 fn headers(options: &Options) -> Result<DatumWithOid<'static>, Error> {

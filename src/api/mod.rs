@@ -16,6 +16,7 @@ mod report;
 mod room;
 mod row;
 mod secret;
+mod silence;
 mod statistics;
 mod trace;
 mod transform;

@@ -55,8 +55,9 @@ pub fn elements(
         return Ok(Vec::new());
     };
     let (mut values, mut nulls, mut count) = (ptr::null_mut(), ptr::null_mut(), 0);
-    // SAFETY: the value is such an array, as checked. The elements are copied into memory of the call, and
-    // so many of them and their null flags are there as said.
+    // SAFETY: the value is such an array, as checked. The elements point into the array, which, if it
+    // was detoasted, is in memory of the call and lives as long as the argument itself does; so many of them
+    // and their null flags are there as said.
     unsafe {
         let array = pg_sys::pg_detoast_datum(value.datum().cast_mut_ptr());
         pg_sys::deconstruct_array(

@@ -125,6 +125,7 @@ impl Transform {
         };
         let text = CString::new(text).map_err(|_| refused())?;
         // An error that is caught here ends the statement all the same.
+        // Its text would get into the log, as the context of the error.
         PgTryBuilder::new(|| {
             // SAFETY: reads a C string, of which the value is a copy.
             let value = unsafe {
@@ -135,6 +136,10 @@ impl Transform {
         .catch_when(PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION, |_| {
             Err(refused())
         })
+        .catch_when(PgSqlErrorCode::ERRCODE_UNTRANSLATABLE_CHARACTER, |_| {
+            Err(refused())
+        })
+        .catch_when(PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED, |_| Err(refused()))
         .execute()
     }
 }
@@ -173,7 +178,7 @@ fn run(
     let (caller, trusted) = unsafe {
         let caller = pg_sys::GetUserId();
         // Whoever may act as the caller gains nothing. That holds for superusers and for the caller too.
-        (caller, pg_sys::is_member_of_role(entry.proowner(), caller))
+        (caller, may_act_as(entry.proowner(), caller))
     };
     if !trusted {
         return Err(Error::UntrustedTransform {
@@ -186,6 +191,21 @@ fn run(
     unsafe {
         check_may_execute(function, caller);
         Ok(call(function, arguments))
+    }
+}
+
+/// Whether the one role may act as the other.
+///
+/// # Safety
+/// Within a transaction.
+unsafe fn may_act_as(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: reads the catalogs.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        return pg_sys::is_member_of_role(member, role);
+        // A membership may be without SET there.
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        return pg_sys::member_can_set_role(member, role);
     }
 }
 

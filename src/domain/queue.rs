@@ -10,6 +10,7 @@ use super::rate::RateLimit;
 use super::retry::RetryPolicy;
 use super::secret::Secrets;
 use super::signature::Signing;
+use super::time::Timestamp;
 
 /// `hooks.queue.id`.
 pub type QueueId = i64;
@@ -49,6 +50,15 @@ pub struct Queue {
     pub signing: Signing,
     /// Paused or inactive queues keep their messages and send nothing.
     pub active: bool,
+}
+
+impl Queue {
+    /// Why no request that is made `now` could be signed or show who sends it, if so.
+    #[must_use]
+    pub fn lacks_secret_at(&self, now: Timestamp) -> Option<String> {
+        let unsigned = self.signing.problem_at(now).map(|missing| missing.detail);
+        unsigned.or_else(|| self.auth.as_ref().err().cloned())
+    }
 }
 
 /// Which attempts of a queue are recorded.

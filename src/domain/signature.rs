@@ -67,6 +67,12 @@ impl Signing {
         }
     }
 
+    /// Why no request that is made `now` can be signed, if so.
+    #[must_use]
+    pub fn problem_at(&self, now: Timestamp) -> Option<Unavailable> {
+        self.signers.iter().find_map(|signer| signer.keys_at(now).err())
+    }
+
     /// The headers that sign a request which is made `now`.
     ///
     /// While an earlier secret counts on, a header that can hold several signatures has one for each, and
@@ -89,9 +95,11 @@ impl Signing {
         let mut headers = Vec::new();
         for signer in &self.signers {
             let keys = signer.keys_at(now)?;
-            let oldest = *keys.last().unwrap_or(&keys[0]);
+            let oldest = keys.oldest();
             match signer.scheme {
-                Scheme::V1 | Scheme::V1a => standard.extend(keys.iter().map(|key| content.standard(key))),
+                Scheme::V1 | Scheme::V1a => {
+                    standard.extend(keys.newest_first().map(|key| content.standard(key)))
+                }
                 Scheme::Github => {
                     let value = format!("sha256={}", hex(&oldest.sign(&[body])));
                     headers.push((HUB_SIGNATURE_256, value));
@@ -123,19 +131,37 @@ fn dated(scheme: Scheme, held: &Held) -> Dated {
 }
 
 impl Signer {
-    /// The keys that count now, the newest first; at least one.
-    fn keys_at(&self, now: Timestamp) -> Result<Vec<&Key>, Unavailable> {
-        let valid = self
+    /// The keys that count now. An earlier one that cannot be used is left out: the receiver may know the
+    /// newest already, and nothing else could be sent until it ends.
+    fn keys_at(&self, now: Timestamp) -> Result<Keys<'_>, Unavailable> {
+        let mut valid = self
             .keys
             .iter()
             .filter(|dated| dated.expires_at.is_none_or(|end| now < end));
-        let keys: Vec<&Key> = valid
-            .map(|dated| dated.key.as_ref().map_err(Clone::clone))
-            .collect::<Result<_, _>>()?;
-        if keys.is_empty() {
-            return Err(Unavailable::missing(self.scheme.purpose()));
-        }
-        Ok(keys)
+        let newest = valid
+            .next()
+            .ok_or_else(|| Unavailable::missing(self.scheme.purpose()))?;
+        Ok(Keys {
+            newest: newest.key.as_ref().map_err(Clone::clone)?,
+            earlier: valid.filter_map(|dated| dated.key.as_ref().ok()).collect(),
+        })
+    }
+}
+
+/// Keys that count at one moment.
+struct Keys<'a> {
+    newest: &'a Key,
+    /// The newest of them first.
+    earlier: Vec<&'a Key>,
+}
+
+impl<'a> Keys<'a> {
+    fn newest_first(&self) -> impl Iterator<Item = &'a Key> {
+        std::iter::once(self.newest).chain(self.earlier.iter().copied())
+    }
+
+    fn oldest(&self) -> &'a Key {
+        self.earlier.last().copied().unwrap_or(self.newest)
     }
 }
 
@@ -147,10 +173,10 @@ impl Content<'_> {
     }
 
     /// Over `timestamp.body`; one `v1` for each secret.
-    fn stripe(&self, keys: &[&Key]) -> String {
+    fn stripe(&self, keys: &Keys<'_>) -> String {
         let head = format!("{}.", self.seconds);
         let signatures = keys
-            .iter()
+            .newest_first()
             .map(|key| format!(",v1={}", hex(&key.sign(&[head.as_bytes(), self.body]))));
         format!("t={}{}", self.seconds, signatures.collect::<String>())
     }

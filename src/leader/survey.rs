@@ -30,6 +30,8 @@ pub struct Survey {
     again: bool,
     /// The version of each row that was loaded.
     versions: BTreeMap<QueueId, pg_sys::TransactionId>,
+    /// What was said of the secrets of queues that could not be used when last read.
+    secret_problems: BTreeMap<QueueId, String>,
 }
 
 impl Survey {
@@ -39,6 +41,7 @@ impl Survey {
             after: Some(QueueId::MIN),
             again: false,
             versions: BTreeMap::new(),
+            secret_problems: BTreeMap::new(),
         }
     }
 
@@ -71,9 +74,26 @@ impl Survey {
             }
         }
         for id in &gone {
-            self.versions.remove(id);
+            self.forget(*id);
         }
         gone
+    }
+
+    fn forget(&mut self, id: QueueId) {
+        self.versions.remove(&id);
+        self.secret_problems.remove(&id);
+    }
+
+    /// Keeps what is amiss with the secrets of a queue; whether that is news.
+    fn note_secret_problem(&mut self, id: QueueId, problem: Option<String>) -> bool {
+        let Some(problem) = problem else {
+            self.secret_problems.remove(&id);
+            return false;
+        };
+        // What is amiss with files may be put right without a word.
+        self.versions.insert(id, UNLOADED);
+        let before = self.secret_problems.insert(id, problem);
+        before.as_ref() != self.secret_problems.get(&id)
     }
 
     /// Has these queues be loaded at the next survey, which is asked for.
@@ -160,14 +180,23 @@ impl Leader {
     /// Takes over policies that were read.
     pub fn load(&mut self, queues: Vec<QueueRow>) {
         for QueueRow { id, version, policy } in queues {
-            let before = self.survey.versions.insert(id, version);
+            self.survey.versions.insert(id, version);
             match policy {
-                Ok(queue) => {
-                    if queue.secrets.has_unusable() {
-                        // What is amiss with files may be put right without a word.
-                        self.survey.versions.insert(id, UNLOADED);
-                        if before != Some(UNLOADED) {
-                            warning!("pg_hooks cannot use a secret of queue {id}; its attempts say why");
+                Ok(mut queue) => {
+                    let lacking = queue.lacks_secret_at(session::now());
+                    // Attempts would fail, and use up what its messages have of them.
+                    queue.active &= lacking.is_none();
+                    let is_held = lacking.is_some();
+                    let earlier = || "an earlier secret cannot be used".to_owned();
+                    let problem = lacking.or_else(|| queue.secrets.has_unusable().then(earlier));
+                    let shown = problem.clone().unwrap_or_default();
+                    if self.survey.note_secret_problem(id, problem) {
+                        if is_held {
+                            warning!(
+                                "pg_hooks holds the messages of queue {id} until this is put right: {shown}"
+                            );
+                        } else {
+                            warning!("pg_hooks cannot use all secrets of queue {id}: {shown}");
                         }
                     }
                     self.scheduler.load_queue(Arc::new(queue));
@@ -182,7 +211,7 @@ impl Leader {
 
     /// Forgets a queue that is gone, and has its messages buried.
     pub fn unload(&mut self, id: QueueId) {
-        self.survey.versions.remove(&id);
+        self.survey.forget(id);
         self.scheduler.drop_queue(id);
         self.orphaned.push(id);
     }

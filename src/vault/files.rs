@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -46,6 +47,16 @@ pub fn read_below(folder: &Path, name: &str, max_bytes: u64) -> Result<Zeroizing
         return Err("is a link that leads out of hooks.secret_directory".to_owned());
     }
     let (file, metadata) = open(&path)?;
+    // What stands on the way may have become a link meanwhile: what counts is where the open file is.
+    let opened = Path::new("/proc/self/fd").join(file.as_raw_fd().to_string());
+    let is_below = match opened.read_link() {
+        Ok(place) => place.starts_with(&folder),
+        // Without /proc: the path leads to the same file as before.
+        Err(_) => path.canonicalize().is_ok_and(|place| place.starts_with(&folder)),
+    };
+    if !is_below {
+        return Err("is a link that leads out of hooks.secret_directory".to_owned());
+    }
     if metadata.permissions().mode() & 0o022 != 0 {
         return Err("may be written by others than its owner".to_owned());
     }

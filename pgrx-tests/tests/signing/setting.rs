@@ -164,3 +164,18 @@ fn refused_secret_is_neither_in_the_error_nor_in_the_log() {
     assert!(log.contains("ERROR:  secret has no valid base64"), "{log}");
     assert!(!log.contains("canary"), "{log}");
 }
+
+#[test]
+fn earlier_secret_that_does_not_fit_counts_against_new_signatures_only_in_its_grace() {
+    let mut site = Site::new();
+    site.queue("q", ", signatures => '{github}'");
+    site.run("select hooks.set_secret('q', 'It''s a Secret to Everybody')");
+    site.run("select hooks.rotate_secret('q', grace => '1 day')");
+    let alter = "select hooks.alter_queue('q', signatures => '{v1}')";
+    assert_eq!(
+        site.refusal(alter).message,
+        "an earlier secret still counts, and signature v1 needs one that begins with whsec_"
+    );
+    site.run("update hooks.secret set expires_at = now() where expires_at is not null");
+    site.run(alter);
+}

@@ -75,6 +75,14 @@ impl Server {
         wait_until(query, SOON, || self.value::<bool>(query));
     }
 
+    /// Waits until the log of the server has this text.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        wait_until(format_args!("\"{text}\" in the log"), SOON, || {
+            self.cluster.log().contains(text).then_some(()).ok_or("not yet")
+        });
+    }
+
     /// The newest of so many requests.
     #[track_caller]
     pub fn arrival(&self, count: usize) -> Received {

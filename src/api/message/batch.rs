@@ -7,7 +7,7 @@ use pgrx::iter::SetOfIterator;
 use pgrx::prelude::*;
 use pgrx::{AnyElement, pg_sys};
 
-use super::{BYTEA, Inserts, Options, TEXT, claim, not_stored, store, transformed};
+use super::{BYTEA, Inserts, Options, TEXT, claim, not_stored, store, transform_of, transformed};
 use crate::api::owner::Called;
 use crate::api::prepared::{self, Prepared};
 use crate::api::queue;
@@ -103,10 +103,16 @@ impl Batch {
                 "Give one key for each body; null for a message that is made each time.",
             ));
         }
+        let is_text = self.types.1 == pg_sys::TEXTOID;
+        let transform = if is_text && bodies.iter().any(Option::is_some) {
+            transform_of(&queue, &self.options, self.called)?
+        } else {
+            None
+        };
         let mut made = Vec::with_capacity(bodies.len());
         for body in bodies {
-            made.push(if self.types.1 == pg_sys::TEXTOID {
-                transformed(&queue, body, &self.options, self.called)?
+            made.push(if is_text {
+                transformed(transform.as_ref(), body)?
             } else {
                 queue.require_no_transform()?;
                 Some(handed_on(body, self.types.1)?)

@@ -179,7 +179,7 @@ fn what_cannot_be_signed_says_why() {
         ),
         (
             Scheme::V1,
-            vec![held(Purpose::Signing, SECRET, None), broken("it is damaged")],
+            vec![broken("it is damaged"), held(Purpose::Signing, SECRET, None)],
             "secret for signing cannot be used: it is damaged",
         ),
         (
@@ -211,4 +211,28 @@ fn debug_output_holds_no_key() {
     );
     let shown = format!("{signing:?}");
     assert!(!shown.contains("MfKQ"), "{shown}");
+}
+
+#[test]
+fn an_earlier_secret_that_cannot_be_used_does_not_stop_what_the_current_one_signs() {
+    let later = Some(Timestamp(NOW.0 + 1));
+    let unusable = |expires_at| Held {
+        purpose: Purpose::Signing,
+        expires_at,
+        value: Err("it is gone".to_owned()),
+    };
+    for scheme in [Scheme::V1, Scheme::Github, Scheme::Postmand, Scheme::Stripe] {
+        let current = || held(Purpose::Signing, SECRET, None);
+        let alone = signing(&[scheme], vec![current()]);
+        let both = signing(&[scheme], vec![current(), unusable(later)]);
+        assert_eq!(header(&both, b"x"), header(&alone, b"x"));
+        assert_eq!(both.problem_at(NOW), None);
+        let broken = signing(
+            &[scheme],
+            vec![unusable(None), held(Purpose::Signing, SECRET, later)],
+        );
+        let refused = broken.headers("msg", NOW, b"x").unwrap_err();
+        assert!(refused.detail.ends_with("it is gone"), "{refused:?}");
+        assert_eq!(broken.problem_at(NOW), Some(refused));
+    }
 }
