@@ -120,7 +120,7 @@ create table hooks.queue_state (
     check (state in ('failing', 'open', 'disabled'))
 );
 
-comment on table hooks.queue_state is 'Queues whose receiver is in trouble. No row: all is well, or somebody paused the queue.';
+comment on table hooks.queue_state is 'Queues whose receiver is in trouble, also if they are paused. No row: all is well, or somebody paused the queue.';
 comment on column hooks.queue_state.queue_id is 'The queue.';
 comment on column hooks.queue_state.state is 'failing: nothing has succeeded for a minute or more; open: its circuit breaker stops it for a while; disabled: the worker switched it off, hooks.resume() switches it on.';
 comment on column hooks.queue_state.since is 'When that began.';

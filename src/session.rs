@@ -29,6 +29,7 @@ pub use zone::{ServerZone, UnknownZone};
 /// nested loops over indexes, also when the statistics come from a time when a table was empty.
 const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"search_path", c""),
+    (c"datestyle", c"ISO"),
     (c"session_replication_role", c"replica"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),

@@ -196,8 +196,15 @@ begin
         'Make a new queue with hooks.create_queue().');
     end if;
     new.updated_at := clock_timestamp();
-    if new.active and not old.active or new.active and new.breaker_threshold is null then
+    if new.active and not old.active then
       delete from hooks.queue_state as s where s.queue_id = new.id;
+    elsif new.active and new.breaker_threshold is null then
+      -- Without a breaker nothing is open; since when it fails is kept, as hooks.disable_after counts from there.
+      delete from hooks.queue_state as s
+      where s.queue_id = new.id and s.state = 'open' and s.failing_since is null;
+      update hooks.queue_state as s
+      set state = 'failing', since = s.failing_since, until = null, reason = 'every attempt failed'
+      where s.queue_id = new.id and s.state = 'open';
     end if;
   end if;
   new.created_at := coalesce(new.created_at, now());

@@ -28,7 +28,7 @@ as $$
       and m.due_at < now() - interval '1 minute' - q.timeout
       -- What is held back is not late: by its breaker, its rate, or what its receiver asked for.
       and q.rate_limit is null
-      and not exists (select from hooks.queue_state as s where s.queue_id = q.id)
+      and not exists (select from hooks.queue_state as s where s.queue_id = q.id and s.state in ('open', 'disabled'))
       and not exists (
         select
         from hooks.queue_total as t
@@ -144,7 +144,7 @@ as $$
                string_agg(format('"%s" (%s)', q.name, s.state), ', ' order by s.since, q.id) filter (where s.place <= 5)
                  || case when count(*) > 5 then ', ...' else '' end as names
         from (select s.*, row_number() over (order by s.since, s.queue_id) as place
-              from (select s.* from hooks.queue_state as s limit 1000) as s) as s
+              from (select s.* from hooks.queue_state as s where s.state in ('open', 'disabled') limit 1000) as s) as s
         join hooks.queue as q on q.id = s.queue_id) as s
   union all
   select 'secrets',

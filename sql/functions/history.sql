@@ -10,6 +10,18 @@ set search_path = pg_catalog, pg_temp
 as $$ select format('%s_%s', relation, to_char(day, 'YYYYMMDD')) $$;
 comment on function hooks.history_partition(text, date) is 'Name of the partition of hooks.attempt or hooks.message_log for this day in UTC.';
 
+create function hooks.is_member(relation oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select exists (select from pg_depend as d
+                 where d.classid = 'pg_class'::regclass and d.objid = relation
+                   and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e')
+$$;
+comment on function hooks.is_member(oid) is 'Whether a table belongs to an extension, which for the partitions of the history is this one.';
+
 create function hooks.history_work(
   message_seconds integer,
   attempt_seconds integer,
@@ -25,7 +37,8 @@ as $$
   with kept(relation, seconds) as (
     values ('message_log', message_seconds), ('attempt', attempt_seconds)
   ), made as (
-    select k.relation, k.seconds, to_date(right(c.relname, 8), 'YYYYMMDD') as day
+    select k.relation, k.seconds, to_date(right(c.relname, 8), 'YYYYMMDD') as day,
+           hooks.is_member(c.oid) as is_ours
     from kept as k
     join pg_inherits as i on i.inhparent = to_regclass('hooks.' || k.relation)
     join pg_class as c on c.oid = i.inhrelid
@@ -34,6 +47,7 @@ as $$
   select m.relation, m.day, true
   from made as m
   where m.seconds >= 0
+    and m.is_ours
     and (m.day + 1)::timestamp at time zone 'UTC' <= now() - make_interval(secs => m.seconds)
   union all
   select k.relation, w.day, false
@@ -42,12 +56,13 @@ as $$
   cross join lateral (select (now() at time zone 'UTC')::date + ahead) as w(day)
   where not exists (select from made as m where m.relation = k.relation and m.day = w.day)
 $$;
-comment on function hooks.history_work(integer, integer) is 'Days of hooks.message_log and hooks.attempt whose partition is to be dropped, as it is older than so many seconds (negative: never), and days, today and three ahead, that have none yet.';
+comment on function hooks.history_work(integer, integer) is 'Days of hooks.message_log and hooks.attempt whose partition is to be dropped, as it is older than so many seconds (negative: never) and was not taken out of the extension, and days, today and three ahead, that have none yet.';
 
 create function hooks.add_history_day(relation text, day date)
 returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO'
 as $$
 declare
   rest constant text := relation || '_default';
@@ -91,9 +106,7 @@ begin
     select pg_get_userbyid(c.relowner) from pg_class as c where c.oid = format('hooks.%I', relation)::regclass));
   execute format('comment on table hooks.%I is %L', made, format('The rows of hooks.%s of %s in UTC.', relation, day));
   -- In the install script it is a member already.
-  if not exists (select from pg_depend as d
-                 where d.classid = 'pg_class'::regclass and d.objid = format('hooks.%I', made)::regclass
-                   and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e') then
+  if not hooks.is_member(format('hooks.%I', made)::regclass) then
     execute format('alter extension pg_hooks add table hooks.%I', made);
   end if;
   return true;
@@ -112,13 +125,12 @@ begin
   execute format('lock table only hooks.%I in access exclusive mode nowait', relation);
   execute format('lock table hooks.%I in access exclusive mode nowait', relation || '_default');
   execute format('lock table hooks.%I in access exclusive mode nowait', gone);
-  -- Somebody may have taken it out of the extension, to keep it.
-  if exists (select from pg_depend as d
-             where d.classid = 'pg_class'::regclass and d.objid = format('hooks.%I', gone)::regclass
-               and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e') then
-    execute format('alter extension pg_hooks drop table hooks.%I', gone);
+  -- Who takes it out of the extension wants to keep it.
+  if not hooks.is_member(format('hooks.%I', gone)::regclass) then
+    return;
   end if;
+  execute format('alter extension pg_hooks drop table hooks.%I', gone);
   execute format('drop table hooks.%I', gone);
 end
 $$;
-comment on function hooks.drop_history_day(text, date) is 'Drops the partition of hooks.attempt or hooks.message_log for this day in UTC; raises 55P03 when somebody holds a lock in its way.';
+comment on function hooks.drop_history_day(text, date) is 'Drops the partition of hooks.attempt or hooks.message_log for this day in UTC, unless it was taken out of the extension; raises 55P03 when somebody holds a lock in its way.';

@@ -17,6 +17,7 @@ returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO'
 as $$
 declare
   place constant text := coalesce(after_cursor, before_cursor);
@@ -86,6 +87,7 @@ returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO'
 as $$
 #variable_conflict use_variable
 declare
@@ -219,6 +221,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO'
 as $$
 begin
   return query execute hooks.messages_query($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
@@ -242,6 +245,7 @@ returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO'
 as $$
 #variable_conflict use_variable
 declare
@@ -361,6 +365,7 @@ returns setof record
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO'
 as $$
 begin
   return query execute hooks.attempts_query($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
@@ -382,6 +387,7 @@ returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO'
 as $$
 #variable_conflict use_variable
 declare
@@ -450,6 +456,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO'
 as $$
 begin
   return query execute hooks.dead_letters_query($1, $2, $3, $4, $5, $6, $7, $8);

@@ -60,7 +60,7 @@ as $$
     'queues', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'name', c.name,
-        'state', case when s.state is not null then s.state when q.active then 'active' else 'paused' end,
+        'state', case when s.state in ('open', 'disabled') then s.state when q.active then coalesce(s.state, 'active') else 'paused' end,
         'reason', s.reason,
         'due', b.due, 'scheduled', b.scheduled, 'retrying', b.retrying, 'capped', b.capped,
         'oldest_due', date_trunc('second', now() - b.oldest_due_at)::text,

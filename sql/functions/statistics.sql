@@ -36,7 +36,7 @@ create table hooks.queue_total (
     primary key (queue_id)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_threshold = 1000);
 
-comment on table hooks.queue_total is 'Counts since the queue was made. Use hooks.queue_stats and hooks.stats, which add what is not folded in yet.';
+comment on table hooks.queue_total is 'Counts since the queue was made. Use hooks.queue_stats and hooks.stats, which add what was cancelled and is not added up yet.';
 comment on column hooks.queue_total.queue_id is 'The queue; 0 for all together, those that were dropped included.';
 comment on column hooks.queue_total.attempts is 'Attempts made.';
 comment on column hooks.queue_total.failed is 'Attempts that failed.';
@@ -253,7 +253,7 @@ comment on function hooks.backlog(bigint, integer) is 'Messages of a queue that 
 create view hooks.queue_stats as
 select q.id as queue_id,
        q.name as queue,
-       case when s.state is not null then s.state when q.active then 'active' else 'paused' end as state,
+       case when s.state in ('open', 'disabled') then s.state when q.active then coalesce(s.state, 'active') else 'paused' end as state,
        b.due + b.scheduled + b.retrying as live,
        b.due, b.scheduled, b.retrying, b.capped,
        b.oldest_due_at,
@@ -280,7 +280,7 @@ left join lateral (
 comment on view hooks.queue_stats is 'Each queue with its state, its backlog and its totals. Reading one queue costs one: ask for it by name or id.';
 comment on column hooks.queue_stats.queue_id is 'The queue.';
 comment on column hooks.queue_stats.queue is 'Its name.';
-comment on column hooks.queue_stats.state is 'active; paused; open: its circuit breaker stops it for a while; disabled: the worker switched it off.';
+comment on column hooks.queue_stats.state is 'active; paused; failing: nothing has succeeded for a minute or more; open: its circuit breaker stops it for a while; disabled: the worker switched it off.';
 comment on column hooks.queue_stats.live is 'Messages that are not finished: due, scheduled and retrying.';
 comment on column hooks.queue_stats.due is 'Messages that are due, those on the wire included.';
 comment on column hooks.queue_stats.scheduled is 'Messages whose first attempt is at a later time.';
@@ -296,7 +296,7 @@ comment on column hooks.queue_stats.expired is 'Messages that expired and were n
 comment on column hooks.queue_stats.cancelled is 'Messages cancelled.';
 comment on column hooks.queue_stats.success_rate is 'Share of the attempts that succeeded; null before the first.';
 comment on column hooks.queue_stats.attempts_per_delivery is 'Attempts made for each message delivered.';
-comment on column hooks.queue_stats.latency_mean_ms is 'Mean time from commit, or from when a message was to be sent, to its delivery.';
+comment on column hooks.queue_stats.latency_mean_ms is 'Mean time to its delivery from the start of the transaction that sent a message, or from when it was to be sent.';
 comment on column hooks.queue_stats.duration_mean_ms is 'Mean time that an attempt took.';
 comment on column hooks.queue_stats.last_success_at is 'When a message was last accepted.';
 comment on column hooks.queue_stats.last_failure_at is 'When the last attempt that failed began.';
@@ -336,7 +336,7 @@ begin
       ['success_rate', 'Share of the attempts that succeeded; null when there was none.'],
       ['attempts_per_delivery', 'Attempts made for each message delivered.'],
       ['delivered_per_minute', 'Messages delivered in each minute.'],
-      ['latency_mean_ms', 'Mean time from commit, or from when a message was to be sent, to its delivery.'],
+      ['latency_mean_ms', 'Mean time to its delivery from the start of the transaction that sent a message, or from when it was to be sent.'],
       ['latency_p50_ms', 'Half of the messages took no longer; this and the others give or take 6.25 %.'],
       ['latency_p95_ms', '95 % of the messages took no longer.'],
       ['latency_p99_ms', '99 % of the messages took no longer.'],
@@ -416,7 +416,7 @@ comment on column hooks.stats.expired is 'Messages that expired and were not bur
 comment on column hooks.stats.cancelled is 'Messages cancelled.';
 comment on column hooks.stats.success_rate is 'Share of the attempts that succeeded; null before the first.';
 comment on column hooks.stats.attempts_per_delivery is 'Attempts made for each message delivered.';
-comment on column hooks.stats.latency_mean_ms is 'Mean time from commit, or from when a message was to be sent, to its delivery.';
+comment on column hooks.stats.latency_mean_ms is 'Mean time to its delivery from the start of the transaction that sent a message, or from when it was to be sent.';
 comment on column hooks.stats.duration_mean_ms is 'Mean time that an attempt took.';
 comment on column hooks.stats.last_success_at is 'When a message was last accepted.';
 comment on column hooks.stats.last_failure_at is 'When the last attempt that failed began.';

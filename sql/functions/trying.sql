@@ -60,6 +60,10 @@ begin
   if message_id is not null then
     select * into written from hooks.preview_message(message_id, moment);
   else
+    if exists (select from hooks.queue as q where q.id = hooks.queue_id(queue) and q.transform is not null) then
+      perform hooks.refuse(format('queue "%s" has a transform, which a preview does not run', queue),
+        'The transform runs as whoever sends. Send within a transaction, preview that message by its message_id, and roll back.');
+    end if;
     select * into written
     from hooks.preview_request(hooks.queue_id(queue), convert_to(headers::text, 'UTF8'), convert_to(body, 'UTF8'),
       moment);
@@ -70,7 +74,7 @@ begin
   request_body := written.body;
 end
 $$;
-comment on function hooks.preview is 'The request that hooks.send(queue, body, headers => headers) would make, or the next one of a message that waits, as it goes over the wire at that time, which is now unless said otherwise. Sends nothing. Secrets are masked.';
+comment on function hooks.preview is 'The request that hooks.send(queue, body, headers => headers) would make, or the next one of a message that waits, as it goes over the wire at that time, which is now unless said otherwise. Sends nothing. Secrets are masked. A queue with a transform, which runs as whoever sends, raises 22023: preview a message that is stored.';
 
 create function hooks.try_queue(
   queue_id bigint,
@@ -132,7 +136,7 @@ begin
   webhook_id := outcome.webhook_id;
 end
 $$;
-comment on function hooks.test_queue is 'Sends a test to the receiver of a queue at once, also of a paused one, and returns what came of it. It is no message: it is not recorded, not retried, and counts for no limit and no breaker. Raises 55000 when no worker can make it.';
+comment on function hooks.test_queue is 'Sends a test to the receiver of a queue at once, also of a paused one, and returns what came of it. It is no message: it is not recorded, not retried, and counts for no limit and no breaker. If it is cancelled, it may still arrive. Raises 55000 when no worker can make it.';
 
 create function hooks.is_own_transaction(transaction xid)
 returns boolean

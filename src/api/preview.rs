@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::queue::validate_headers;
 use crate::deliver::{self, Job, Written};
+use crate::domain::exposure::{self, MASK};
 use crate::domain::headers::Headers;
-use crate::domain::masking::{masked, masked_url};
 use crate::domain::message::{Body, Message};
 use crate::domain::queue::Queue;
 use crate::domain::time::Timestamp;
@@ -114,7 +114,7 @@ impl Draft {
 
 fn show(queue_id: i64, draft: Draft, now: Timestamp) -> Result<(String, String, String, Vec<u8>), Error> {
     let queue = Arc::new(load(queue_id)?);
-    let url = masked_url(queue.endpoint.as_str());
+    let url = exposure::url(&queue.endpoint);
     let message = Message {
         id: draft.id,
         webhook_id: format!("msg_{}_{}", webhook_key()?, draft.id),
@@ -138,8 +138,9 @@ fn show(queue_id: i64, draft: Draft, now: Timestamp) -> Result<(String, String, 
         ..
     } = written;
     let headers = headers.into_iter().map(|(name, value)| {
-        let shown = masked(&name, &value).to_owned();
-        (name, Value::from(shown))
+        // A signature is of this request alone, and is what one looks for here.
+        let is_shown = name == "webhook-signature" || !exposure::is_secret(&name.to_ascii_lowercase());
+        (name, Value::from(if is_shown { value } else { MASK.to_owned() }))
     });
     let headers = Value::Object(Map::from_iter(headers)).to_string();
     Ok((method, url, headers, body))

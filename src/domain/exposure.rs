@@ -135,14 +135,14 @@ pub fn response_headers(headers: &HeaderMap) -> String {
         let mut values = headers.get_all(name).iter();
         let Some(first) = values.next() else { continue };
         match values.next() {
-            None => shown.add_unless_secret(name, first.as_bytes()),
+            None => shown.add_answer(name, first.as_bytes()),
             Some(second) => {
                 let mut joined = first.as_bytes().to_vec();
                 for value in [second].into_iter().chain(values) {
                     joined.extend_from_slice(b", ");
                     joined.extend_from_slice(value.as_bytes());
                 }
-                shown.add_unless_secret(name, &joined);
+                shown.add_answer(name, &joined);
             }
         }
     }
@@ -152,24 +152,36 @@ pub fn response_headers(headers: &HeaderMap) -> String {
 /// The URL without the values of its query, which may be secrets.
 #[must_use]
 pub fn url(endpoint: &Endpoint) -> String {
-    let text = endpoint.as_str();
-    let Some((before, query)) = text.split_once('?') else {
-        return text.to_owned();
-    };
-    let mut shown = format!("{before}?");
-    for (place, part) in query.split('&').enumerate() {
-        if place > 0 {
-            shown.push('&');
+    String::from_utf8_lossy(&without_values(endpoint.as_str().as_bytes(), None)).into_owned()
+}
+
+/// A text without the values of the queries and fragments in it. A URL ends at the byte `end`, if one does.
+fn without_values(text: &[u8], end: Option<u8>) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = rest.iter().position(|byte| matches!(byte, b'?' | b'#')) {
+        let (before, after) = rest.split_at(place + 1);
+        let length = after.iter().position(|byte| Some(*byte) == end);
+        let (query, after) = after.split_at(length.unwrap_or(after.len()));
+        shown.extend_from_slice(before);
+        for part in query.split_inclusive(is_separator) {
+            let (part, separator) = part.split_at(part.iter().take_while(|byte| !is_separator(byte)).count());
+            if let Some(place) = part.iter().position(|byte| *byte == b'=') {
+                shown.extend_from_slice(&part[..=place]);
+            }
+            if !part.is_empty() {
+                shown.extend_from_slice(MASK.as_bytes());
+            }
+            shown.extend_from_slice(separator);
         }
-        if let Some((name, _)) = part.split_once('=') {
-            shown.push_str(name);
-            shown.push('=');
-        }
-        if !part.is_empty() {
-            shown.push_str(MASK);
-        }
+        rest = after;
     }
+    shown.extend_from_slice(rest);
     shown
+}
+
+fn is_separator(byte: &u8) -> bool {
+    matches!(byte, b'&' | b'#')
 }
 
 /// A JSON object in the making.
@@ -187,6 +199,17 @@ impl Shown {
             value
         };
         self.add(name.as_str(), value);
+    }
+
+    /// A URL to go to next may carry a secret in its query.
+    fn add_answer(&mut self, name: &HeaderName, value: &[u8]) {
+        match name.as_str() {
+            "location" | "content-location" | "refresh" => {
+                self.add(name.as_str(), &without_values(value, None))
+            }
+            "link" => self.add(name.as_str(), &without_values(value, Some(b'>'))),
+            _ => self.add_unless_secret(name, value),
+        }
     }
 
     fn add(&mut self, name: &str, value: &[u8]) {

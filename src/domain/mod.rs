@@ -16,7 +16,6 @@ pub mod exposure;
 pub mod failing;
 pub mod headers;
 pub mod histogram;
-pub mod masking;
 pub mod message;
 pub mod outcome;
 pub mod pattern;

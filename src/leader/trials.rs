@@ -30,7 +30,16 @@ impl Leader {
         for (ticket, question) in trials.take(self.database_oid()) {
             let job = Question::decode(&question)
                 .ok_or_else(|| Answer::impossible("the question cannot be read", "Ask again."))
-                .and_then(|question| self.trial(question));
+                .and_then(|question| {
+                    // A session that gave up leaves its slot to the next one, and its test on the wire.
+                    if self.trying.len() >= Trials::MOST {
+                        return Err(Answer::impossible(
+                            "as many tests are under way as there can be",
+                            "Ask again when some of them have ended.",
+                        ));
+                    }
+                    self.trial(question)
+                });
             match job {
                 Ok(job) => {
                     let (id, webhook_id) = (job.message.id, job.message.webhook_id.clone());

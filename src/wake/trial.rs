@@ -100,6 +100,9 @@ pub struct Ticket {
 }
 
 impl Trials {
+    /// How many there can be at the same time.
+    pub const MOST: usize = SLOTS;
+
     /// Makes fresh shared memory valid.
     pub fn clear(&self) {
         self.next_ticket.store(1, Ordering::Relaxed);

@@ -111,6 +111,8 @@ fn every_security_definer_function_pins_its_search_path() {
          where p.pronamespace = 'hooks'::regnamespace
            and p.prosecdef
            and p.proconfig is distinct from '{\"search_path=pg_catalog, pg_temp\"}'
+           -- Those that print times do it in the style that is read everywhere.
+           and p.proconfig is distinct from '{\"search_path=pg_catalog, pg_temp\",DateStyle=ISO}'
            -- Those that get a secret keep their statement out of the log.
            and p.proconfig is distinct from '{\"search_path=pg_catalog, pg_temp\",log_min_error_statement=panic}'",
     );

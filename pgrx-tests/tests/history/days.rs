@@ -116,3 +116,55 @@ fn days_are_those_of_utc_whatever_the_zone_of_a_session() {
         2
     );
 }
+
+#[test]
+fn day_that_was_taken_out_of_the_extension_is_kept() {
+    let mut site = site();
+    add_day(&mut site, "attempt", "'2020-02-03'");
+    add_day(&mut site, "attempt", "'2020-02-04'");
+    site.run(
+        "alter extension pg_hooks drop table hooks.attempt_20200203;
+         select hooks.drop_history_day('attempt', '2020-02-03');
+         select hooks.drop_history_day('attempt', '2020-02-04')",
+    );
+    assert!(site.value::<bool>(
+        "select to_regclass('hooks.attempt_20200203') is not null and to_regclass('hooks.attempt_20200204') is null"
+    ));
+    assert_eq!(
+        site.value::<i64>("select count(*) from hooks.history_work(0, 0) where day = '2020-02-03'"),
+        0
+    );
+}
+
+#[test]
+fn days_and_pages_are_right_whatever_the_date_style() {
+    let mut site = site();
+    site.run(
+        "do $$ begin
+           execute format('alter database %I set datestyle = ''SQL, DMY''', current_database());
+           execute format('alter database %I set timezone = ''Asia/Kolkata''', current_database());
+         end $$",
+    );
+    site.client = site.connect();
+    assert_eq!(site.value::<String>("show datestyle"), "SQL, DMY");
+    add_day(&mut site, "message_log", "make_date(2031, 2, 3)");
+    site.run(
+        "select hooks.create_queue('q', 'http://127.0.0.1:8080/', active => false);
+         insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at)
+         select n, q.id, 'cancelled', 0, t, t, t
+         from hooks.queue as q, generate_series(1, 5) as n,
+              lateral (select make_timestamptz(2031, 2, 3, 0, 0, 0.000001, 'UTC') + n * interval '4 hours' as t) as v",
+    );
+    assert_eq!(
+        site.value::<i64>("select count(*) from hooks.message_log_20310203"),
+        5
+    );
+    let mut pages: Vec<i64> = Vec::new();
+    let mut after = "null".to_owned();
+    for _ in 0..5 {
+        let list = format!("hooks.list_messages(row_limit => 1, after_cursor => {after})");
+        pages.push(site.value(&format!("select id from {list}")));
+        after = site.value(&format!("select quote_literal(page_cursor) from {list}"));
+    }
+    assert_eq!(pages, [5, 4, 3, 2, 1]);
+}

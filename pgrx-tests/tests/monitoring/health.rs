@@ -159,3 +159,18 @@ fn health_of_many_queues_is_told_at_once() {
     site.value::<i64>("select count(*) from hooks.health()");
     assert!(before.elapsed().as_secs() < 2, "{:?}", before.elapsed());
 }
+
+#[test]
+fn queue_that_fails_and_still_sends_is_no_queue_that_is_stopped() {
+    let mut site = Site::new();
+    site.run(
+        "select hooks.create_queue('q', 'http://127.0.0.1:8080/');
+         insert into hooks.queue_state (queue_id, state, since, reason, failing_since, last_failure_at)
+         select id, 'failing', now(), 'every attempt failed', now(), now() from hooks.queue",
+    );
+    let state = "select state from hooks.queue_stats";
+    assert_ok(&mut site, "queues");
+    assert_eq!(site.value::<String>(state), "failing");
+    site.run("select hooks.pause('q')");
+    assert_eq!(site.value::<String>(state), "paused");
+}

@@ -68,3 +68,22 @@ fn queue_is_never_disabled_when_the_setting_is_0() {
     site.arrivals("q", 20);
     assert!(site.value::<bool>("select active from hooks.queue where name = 'q'"));
 }
+
+#[test]
+fn change_of_a_queue_without_a_breaker_keeps_since_when_it_fails() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    for (failing_since, kept) in [("now() - interval '1 day'", Some("failing")), ("null", None)] {
+        site.run(&format!(
+            "insert into hooks.queue_state (queue_id, state, since, until, reason, failing_since, last_failure_at)
+             select id, 'open', now(), now(), 'x', {failing_since}, {failing_since} from hooks.queue;
+             update hooks.queue set breaker_threshold = null"
+        ));
+        let state: Option<String> = site.value("select (select state from hooks.queue_state)");
+        assert_eq!(state.as_deref(), kept);
+        let since: Option<bool> =
+            site.value("select (select since = failing_since and until is null from hooks.queue_state)");
+        assert_eq!(since, kept.map(|_| true));
+        site.run("delete from hooks.queue_state; update hooks.queue set breaker_threshold = 0.5");
+    }
+}

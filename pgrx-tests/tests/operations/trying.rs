@@ -134,7 +134,7 @@ fn preview_of_what_is_not_sent_yet_differs_by_its_id_alone() {
 #[test]
 fn preview_does_not_show_secrets() {
     let mut site = Site::new();
-    let url = site.receiver.url("/q?token=hidden&x=shown");
+    let url = site.receiver.url("/q?token=hidden&x=hidden");
     site.run(&format!(
         "select hooks.create_queue('q', '{url}',
            headers => '{{\"Authorization\": \"Bearer hidden\", \"x-api-key\": \"hidden\"}}')"
@@ -147,7 +147,7 @@ fn preview_does_not_show_secrets() {
         ),
         ("***", "***")
     );
-    assert_eq!(shown.url, site.receiver.url("/q?token=***&x=shown"));
+    assert_eq!(shown.url, site.receiver.url("/q?token=***&x=***"));
     assert!(!format!("{shown:?}").contains("hidden"));
 }
 
@@ -174,4 +174,21 @@ fn preview_of_nothing_or_of_what_cannot_be_sent_is_refused() {
         let refused = site.refusal(&format!("select hooks.preview({arguments})"));
         assert_eq!(refused.code, SqlState::UNDEFINED_OBJECT.code(), "{arguments}");
     }
+}
+
+#[test]
+fn preview_does_not_run_a_transform_and_shows_a_stored_message_instead() {
+    let mut site = Site::new();
+    site.run(
+        r#"create function public.wrap(body jsonb, context jsonb) returns jsonb
+           language sql immutable as $$ select jsonb_build_object('wrapped', body) $$"#,
+    );
+    site.queue("q", ", transform => 'public.wrap', active => false");
+    let refused = site.refusal("select hooks.preview('q', '{}')");
+    assert_eq!(refused.code, SqlState::INVALID_PARAMETER_VALUE.code());
+    assert!(refused.message.contains("transform"), "{refused:?}");
+    site.run(r#"begin; select hooks.send('q', '{"a": 1}')"#);
+    let shown = preview(&mut site, "message_id => (select id from hooks.message)");
+    site.run("rollback");
+    assert_eq!(shown.body, br#"{"wrapped": {"a": 1}}"#);
 }

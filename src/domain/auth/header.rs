@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::{InvalidAuth, check_length, check_printable, invalid};
+use crate::domain::exposure::MASK;
 use crate::domain::headers;
-use crate::domain::masking::MASK;
 
 /// Longest token, key, or user name and password, in bytes.
 const MAX_CREDENTIAL_BYTES: usize = headers::MAX_VALUE_BYTES;

@@ -35,6 +35,12 @@ fn names_that_carry_secrets_are_told_from_others() {
         "x-sig",
         "x-jwt-assertion",
         "php-auth-pw-password",
+        "x-access-token",
+        "client_secret",
+        "access-key",
+        "access_key",
+        "key",
+        "passwd",
     ] {
         assert!(is_secret(secret), "{secret}");
     }
@@ -52,6 +58,7 @@ fn names_that_carry_secrets_are_told_from_others() {
         "x-request-id",
         "traceparent",
         "design",
+        "x-keyboard",
     ] {
         assert!(!is_secret(harmless), "{harmless}");
     }
@@ -105,6 +112,26 @@ fn answer_is_valid_json_whatever_bytes_it_holds() {
         json!({"x-odd": "a\"b\\c d???", "vary": "a, b", "set-cookie": "***"})
     );
     assert_eq!(response_headers(&HeaderMap::new()), "{}");
+}
+
+#[test]
+fn urls_in_an_answer_are_shown_without_the_values_of_their_queries() {
+    for (name, given, shown) in [
+        ("location", "/a?token=s3cret&b", "/a?token=***&***"),
+        ("location", "/a#access_token=s3cret", "/a#access_token=***"),
+        ("content-location", "/a?t=s3>cret#s3cret&", "/a?t=***#***&"),
+        ("refresh", "5; url=/a?t=s3cret", "5; url=/a?t=***"),
+        (
+            "link",
+            "</a?page=2&t=s3cret>; rel=next, </b>; rel=last, </c?t=s3cret>; rel=first",
+            "</a?page=***&t=***>; rel=next, </b>; rel=last, </c?t=***>; rel=first",
+        ),
+        ("x-other", "/a?b=c", "/a?b=c"),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.append(name, HeaderValue::from_static(given));
+        assert_eq!(parsed(&response_headers(&headers)), json!({name: shown}));
+    }
 }
 
 #[test]
