@@ -279,28 +279,35 @@ begin
   if named then
     return hooks.redrive_batch(letters, target, first_at, pause, place);
   end if;
-  begin
-    return hooks.redrive_batch(letters, target, first_at, pause, place);
-  exception
-    when invalid_parameter_value or undefined_object or unique_violation then null;
-  end;
-  -- One of them cannot be sent as it is, and must not keep the others.
+  -- Where there may be room for some of them only, each is tried alone.
+  if not exists (select from hooks.queue as q
+                 where q.id in (select coalesce(target, d.queue_id) from hooks.dead_letter as d where d.id = any (letters))
+                   and num_nonnulls(q.max_messages, q.max_bytes) > 0) then
+    begin
+      return hooks.redrive_batch(letters, target, first_at, pause, place);
+    exception
+      when invalid_parameter_value or undefined_object or unique_violation or configuration_limit_exceeded then null;
+    end;
+  end if;
+  -- One of them cannot be sent as it is, or finds no room, and must not keep the others.
   foreach letter in array letters loop
     begin
       redriven := redriven + hooks.redrive_batch(array[letter], target, first_at, pause, place + redriven);
     exception
-      when invalid_parameter_value or undefined_object or unique_violation then
+      when invalid_parameter_value or undefined_object or unique_violation or configuration_limit_exceeded then
         problem := coalesce(problem, format('dead letter %s is not redriven: %s', letter, sqlerrm));
     end;
   end loop;
-  raise warning using
-    message = problem,
-    detail = format('%s of %s letters that were taken together stay.', cardinality(letters) - redriven, cardinality(letters)),
-    hint = 'Redrive it by its id to see what is wrong, or purge it.';
+  if problem is not null then
+    raise warning using
+      message = problem,
+      detail = format('%s of %s letters that were taken together stay.', cardinality(letters) - redriven, cardinality(letters)),
+      hint = 'Redrive it by its id to see what is wrong, or purge it; if the queue is full, redrive it when there is room.';
+  end if;
   return redriven;
 end
 $$;
-comment on function hooks.redrive_some is 'As hooks.redrive_batch(), but letters that cannot be sent as they are stay, with a warning, unless there is one and it is named.';
+comment on function hooks.redrive_some is 'As hooks.redrive_batch(), but letters that cannot be sent as they are, or for which a full queue has no room, stay, with a warning, unless there is one and it is named.';
 
 create function hooks.pause_between(rate integer, per interval)
 returns interval

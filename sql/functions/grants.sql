@@ -46,7 +46,12 @@ begin
   perform hooks.note_queue(granted);
   -- The right to call our functions, of which each asks what the caller may.
   if not pg_has_role(role, 'hooks_user', 'usage') then
-    execute format('grant hooks_user to %I', role_name);
+    begin
+      execute format('grant hooks_user to %I', role_name);
+    exception
+      -- Another transaction did it at the same time.
+      when unique_violation then null;
+    end;
   end if;
 end
 $$;

@@ -26,26 +26,26 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
+  oldest record;
+  chosen bigint[] := '{}';
+  chosen_bytes bigint := 0;
   dropped bigint;
 begin
-  with oldest as materialized (
-    select m.id, m.due_at, coalesce(octet_length(m.body), octet_length(m.body_bytes), 0) as bytes
+  for oldest in
+    select m.id, coalesce(octet_length(m.body), octet_length(m.body_bytes), 0) as bytes
     from hooks.message as m
     where m.queue_id = drop_oldest.queue_id
     order by m.due_at, m.id
     limit greatest(drop_oldest.messages, case when drop_oldest.bytes > 0 then 10000 else 0 end)
-  ), chosen as materialized (
-    select o.id
-    from (select o.id, row_number() over w as place, sum(o.bytes) over w - o.bytes as before
-          from oldest as o
-          window w as (order by o.due_at, o.id)) as o
-    where o.place <= drop_oldest.messages or o.before < drop_oldest.bytes
-  ), free as materialized (
-    select m.id from hooks.message as m join chosen as c on c.id = m.id for update of m skip locked
-  ), gone as (
+    for update skip locked
+  loop
+    exit when cardinality(chosen) >= drop_oldest.messages and chosen_bytes >= drop_oldest.bytes;
+    chosen := chosen || oldest.id;
+    chosen_bytes := chosen_bytes + oldest.bytes;
+  end loop;
+  with gone as (
     delete from hooks.message as m
-    using free as f
-    where m.id = f.id
+    where m.id = any (chosen)
     returning m.id, m.queue_id, m.attempt, m.created_at, m.due_at, m.event_id
   )
   insert into hooks.message_log (id, queue_id, state, attempts, created_at, due_at, finished_at, event_id)

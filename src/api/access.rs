@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
+use pgrx::AnyElement;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
-use pgrx::{AnyElement, Spi};
 
 use super::caller;
 use super::owner::Called;
+use super::prepared::{self, Prepared};
 use super::queue;
 use super::row::{bytes_of_text, shown};
 use crate::error::{Error, OrRaise};
@@ -147,6 +148,7 @@ struct Known {
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
+    static GRANTS_OF_QUEUE: Prepared = const { Prepared::new() };
 }
 
 /// Most rights that a backend remembers.
@@ -199,8 +201,7 @@ const GRANTS: &str = "select g.privilege, g.grantee
 
 fn is_granted(role: Oid, queue_id: i64, privilege: Privilege, called: Called) -> bool {
     let granted: spi::Result<Vec<(String, Oid)>> = called.as_owner(|| {
-        Spi::connect_mut(|client| {
-            let rows = client.update(GRANTS, None, &[queue_id.into()])?;
+        prepared::run((&GRANTS_OF_QUEUE, GRANTS), &[queue_id.into()], |rows| {
             rows.map(|row| {
                 let granted = row.get(1)?.ok_or(spi::Error::InvalidPosition)?;
                 Ok((granted, row.get(2)?.ok_or(spi::Error::InvalidPosition)?))

@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use pgrx::AnyElement;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiTupleTable;
-use pgrx::{AnyElement, Spi};
 
 use super::access::{self, Privilege};
 use super::owner::Called;
+use super::prepared::{self, Prepared, Statement};
 use super::row::{bytes_of_text, shown, text_argument};
 use crate::deliver::own_addresses;
 use crate::domain::endpoint::Endpoint;
@@ -90,6 +91,8 @@ const MOST_KNOWN: usize = 100_000;
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
+    static BY_NAME: Prepared = const { Prepared::new() };
+    static BY_ID: Prepared = const { Prepared::new() };
 }
 
 /// Queues this backend has looked up, valid for one generation of the queue table.
@@ -149,7 +152,7 @@ pub fn by_text(name: &[u8], called: Called) -> Result<Found, Error> {
     // The name of the transform as bytes, in the encoding of the database.
     let query = "select id, convert_to(transform, 'SQL_ASCII') from hooks.queue where name = $1";
     let found = called.as_owner(|| {
-        look_up(query, text_argument(name), |row| {
+        look_up((&BY_NAME, query), text_argument(name), |row| {
             let (id, transform) = row.get_two::<i64, Vec<u8>>()?;
             Ok(id.map(|id| Found {
                 id,
@@ -173,7 +176,7 @@ pub fn require(queue_id: i64, called: Called) -> Result<(), Error> {
     let generation = wake::queue_generation();
     let by_id = "select id from hooks.queue where id operator(pg_catalog.=) $1";
     called
-        .as_owner(|| look_up(by_id, queue_id.into(), |row| row.get_one::<i64>()))
+        .as_owner(|| look_up((&BY_ID, by_id), queue_id.into(), |row| row.get_one::<i64>()))
         .ok_or(Error::UnknownQueueId(queue_id))?;
     remember(generation, |known| {
         known.ids.insert(queue_id);
@@ -208,16 +211,16 @@ fn remember(generation: Option<i64>, add: impl FnOnce(&mut Known)) {
 
 /// Runs with a snapshot of its own, newer than the generation that was read before.
 fn look_up<T>(
-    query: &str,
+    statement: Statement,
     key: DatumWithOid,
     read: impl FnOnce(SpiTupleTable) -> spi::Result<Option<T>>,
 ) -> Option<T> {
-    Spi::connect_mut(|client| {
-        let rows = client.update(query, Some(1), &[key]).ok()?;
+    let found = prepared::run(statement, &[key], |rows| {
         if rows.is_empty() {
-            None
+            Ok(None)
         } else {
-            read(rows.first()).ok()?
+            read(rows.first())
         }
-    })
+    });
+    found.ok().flatten()
 }

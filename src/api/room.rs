@@ -12,6 +12,7 @@ use pgrx::Spi;
 use pgrx::prelude::*;
 
 use super::owner::Called;
+use super::prepared::{self, Prepared};
 use crate::error::Error;
 use crate::wake;
 
@@ -56,6 +57,7 @@ struct Limits {
 thread_local! {
     static LIMITS: RefCell<Limits> = RefCell::default();
     static ROOMS: RefCell<HashMap<i64, Room>> = RefCell::default();
+    static LIMIT_BY_ID: Prepared = const { Prepared::new() };
 }
 
 /// Takes room for a message with a body of so many bytes.
@@ -76,21 +78,22 @@ pub fn take(queue_id: i64, bytes: usize, called: Called) -> Result<(), Error> {
         None => {}
     }
     let begun = Instant::now();
-    let mut room = limit.left_after(
+    let left = || {
         called
             .as_owner(|| count(queue_id, limit))
-            .map_err(|_| full(queue_id, called))?,
-    );
-    if limit.drops_oldest && !room.holds(wanted) {
+            .map(|counted| limit.left_after(counted))
+            .map_err(|_| full(queue_id, called))
+    };
+    let mut room = left()?;
+    while limit.drops_oldest && limit.could_hold(wanted) && !room.holds(wanted) {
         let missing = limit.step(wanted).less(room);
-        called
+        let dropped = called
             .as_owner(|| drop_oldest(queue_id, missing))
             .map_err(|_| full(queue_id, called))?;
-        room = limit.left_after(
-            called
-                .as_owner(|| count(queue_id, limit))
-                .map_err(|_| full(queue_id, called))?,
-        );
+        if dropped == 0 {
+            break;
+        }
+        room = left()?;
     }
     let fits = room.holds(wanted);
     let took = begun.elapsed();
@@ -133,6 +136,15 @@ impl Limit {
             messages: step(self.messages, wanted.messages),
             bytes: step(self.bytes, wanted.bytes),
         }
+    }
+
+    /// Whether this fits if there is nothing else.
+    fn could_hold(self, wanted: Amount) -> bool {
+        self.left_after(Amount {
+            messages: 0,
+            bytes: 0,
+        })
+        .holds(wanted)
     }
 
     fn left_after(self, counted: Amount) -> Amount {
@@ -194,13 +206,13 @@ fn limit_of(queue_id: i64, called: Called) -> Option<Limit> {
     limit
 }
 
+const LIMIT: &str = "select q.max_messages, q.max_bytes, q.overflow operator(pg_catalog.=) 'drop_oldest'
+    from hooks.queue as q
+    where q.id operator(pg_catalog.=) $1
+      and (q.max_messages is not null or q.max_bytes is not null)";
+
 fn look_up(queue_id: i64) -> spi::Result<Option<Limit>> {
-    let query = "select q.max_messages, q.max_bytes, q.overflow operator(pg_catalog.=) 'drop_oldest'
-                 from hooks.queue as q
-                 where q.id operator(pg_catalog.=) $1
-                   and (q.max_messages is not null or q.max_bytes is not null)";
-    Spi::connect_mut(|client| {
-        let rows = client.update(query, None, &[queue_id.into()])?;
+    prepared::run((&LIMIT_BY_ID, LIMIT), &[queue_id.into()], |rows| {
         if rows.is_empty() {
             return Ok(None);
         }
@@ -213,7 +225,8 @@ fn look_up(queue_id: i64) -> spi::Result<Option<Limit>> {
     })
 }
 
-/// What is there, as far as it matters. Without a limit of bytes the index tells.
+/// What is there, as far as it matters: all of it where the excess is dropped, which is there after the limit
+/// was lowered. Without a limit of bytes the index tells.
 fn count(queue_id: i64, limit: Limit) -> spi::Result<Amount> {
     let query = match limit.bytes {
         None => {
@@ -226,8 +239,9 @@ fn count(queue_id: i64, limit: Limit) -> spi::Result<Amount> {
                    from hooks.message as m where m.queue_id operator(pg_catalog.=) $1 limit $2) as m"
         }
     };
+    let most = limit.messages.filter(|_| !limit.drops_oldest);
     Spi::connect_mut(|client| {
-        let rows = client.update(query, None, &[queue_id.into(), limit.messages.into()])?;
+        let rows = client.update(query, None, &[queue_id.into(), most.into()])?;
         let (messages, bytes) = rows.first().get_two::<i64, i64>()?;
         Ok(Amount {
             messages: messages.unwrap_or(i64::MAX),
@@ -236,7 +250,7 @@ fn count(queue_id: i64, limit: Limit) -> spi::Result<Amount> {
     })
 }
 
-fn drop_oldest(queue_id: i64, missing: Amount) -> spi::Result<()> {
+fn drop_oldest(queue_id: i64, missing: Amount) -> spi::Result<i64> {
     let missing_of = |amount: i64| if amount == i64::MAX { 0 } else { amount.max(0) };
     let arguments = [
         queue_id.into(),
@@ -244,7 +258,8 @@ fn drop_oldest(queue_id: i64, missing: Amount) -> spi::Result<()> {
         missing_of(missing.bytes).into(),
     ];
     let statement = "select hooks.drop_oldest($1, $2, $3)";
-    Spi::connect_mut(|client| client.update(statement, None, &arguments).map(|_| ()))
+    let dropped = Spi::connect_mut(|client| client.update(statement, None, &arguments)?.first().get_one())?;
+    Ok(dropped.unwrap_or(0))
 }
 
 fn full(queue_id: i64, called: Called) -> Error {

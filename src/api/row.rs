@@ -166,11 +166,6 @@ impl<'a> NewRow<'a> {
         Ok(NewRow { trigger, tuple })
     }
 
-    /// Whether the row is inserted, and not changed.
-    pub fn is_new(&self) -> bool {
-        trigger_fired_by_insert(self.trigger.tg_event)
-    }
-
     /// A column by number, counted from 1; `None` for null.
     pub fn get<T: FromDatum>(&self, column: usize) -> Option<T> {
         let datum = self.datum(column)?;

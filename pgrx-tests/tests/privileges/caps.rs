@@ -146,6 +146,56 @@ fn dropping_waits_for_nobody() {
 }
 
 #[test]
+fn messages_that_somebody_has_locked_are_passed_over_for_the_next_oldest() {
+    let mut site = site(", max_messages => 5, overflow => 'drop_oldest'");
+    send(&mut site, 5);
+    let mut locker = site.connect();
+    run(
+        &mut locker,
+        "begin; select from hooks.message where body in ('body 1', 'body 2') for update",
+    );
+    site.run("select hooks.send('q', 'new')");
+    run(&mut locker, "rollback");
+    let kept: Vec<String> = site.column("select body from hooks.message order by id");
+    assert_eq!(kept, ["body 1", "body 2", "body 4", "body 5", "new"]);
+}
+
+#[test]
+fn what_is_too_much_after_the_limit_was_lowered_makes_room_too() {
+    let mut site = site(", overflow => 'drop_oldest'");
+    send(&mut site, 50);
+    site.run("select hooks.alter_queue('q', max_messages => 10); select hooks.send('q', 'new')");
+    assert_eq!(waiting(&mut site), 10);
+    site.run("select hooks.alter_queue('q', max_bytes => 20); select hooks.send('q', 'newer')");
+    let kept: Vec<String> = site.column("select body from hooks.message order by id");
+    assert_eq!(kept, ["body 50", "new", "newer"]);
+}
+
+#[test]
+fn message_that_is_moved_to_a_full_queue_is_refused() {
+    let mut site = site("");
+    send(&mut site, 2);
+    site.queue("small", ", active => false, max_messages => 1");
+    let moved = "update hooks.message set queue_id = (select id from hooks.queue where name = 'small')";
+    assert_eq!(site.refusal(moved).code, FULL);
+    site.run(&format!("{moved} where body = 'body 1'"));
+}
+
+#[test]
+fn letters_for_which_a_full_queue_has_no_room_stay() {
+    let mut site = Site::new();
+    site.receiver.on("/dying", Behaviour::status(404));
+    site.queue("dying", ", max_attempts => 1");
+    site.run("select hooks.send('dying', 'x' || n) from generate_series(1, 5) as n");
+    site.wait_until("select count(*) = 5 from hooks.dead_letter");
+    site.queue("small", ", active => false, max_messages => 3");
+    let redriven: i64 = site.value("select hooks.redrive(queue => 'dying', to_queue => 'small')");
+    assert_eq!(redriven, 3);
+    assert_eq!(site.value::<i64>("select count(*) from hooks.dead_letter"), 2);
+    assert_eq!(waiting(&mut site), 3);
+}
+
+#[test]
 fn sessions_together_exceed_the_limit_by_a_hundredth_each_at_most() {
     const SESSIONS: i64 = 4;
     let mut site = site(", max_messages => 1000");

@@ -74,7 +74,8 @@ pub fn check(row: &NewRow, called: Called) -> Result<Option<(i32, pg_sys::Datum)
             "Give an expires_at after the due time, and after now.",
         ));
     }
-    if row.is_new() {
+    // An UPDATE may move it to another queue.
+    if row.is_said_anew(column::QUEUE_ID) {
         room::take(queue_id, bytes.unwrap_or(0), called)?;
     }
     wake::note_due(queue_id, due_at);
