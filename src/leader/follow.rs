@@ -78,6 +78,10 @@ impl Leader {
         // At the first look it may have been committed already.
         let finished = before.is_empty() || !before.is_subset(&now_prepared);
         self.prepared = (!now_prepared.is_empty()).then_some(now_prepared);
+        if finished {
+            // What backends remember of queues and of rights on them may be out of date as well.
+            self.database.generation.fetch_add(1, Ordering::AcqRel);
+        }
         Ok(finished)
     }
 

@@ -1,6 +1,7 @@
 //! Rights on single queues.
 
-use pg_hooks_tests::site::{Site, refusal, run, value};
+use pg_hooks_tests::site::{SOON, Site, refusal, run, value};
+use pg_hooks_tests::wait_until;
 
 use crate::roles::{DENIED, assert_denied, member, role, session};
 
@@ -150,6 +151,24 @@ fn right_that_is_taken_back_is_gone_in_sessions_that_used_it() {
     assert!(site.value::<bool>(&format!("select hooks.revoke_send('mine', '{sender}')")));
     assert_denied(&mut client, &[send]);
     assert!(!site.value::<bool>(&format!("select hooks.revoke_send('mine', '{sender}')")));
+}
+
+#[test]
+fn right_that_a_prepared_transaction_takes_back_is_gone_in_sessions_that_used_it() {
+    let mut site = site();
+    let prepared = format!("'revoked in {}'", site.database);
+    let (sender, mut client) = member(&mut site, "sender", "");
+    site.run(&format!("select hooks.grant_send('mine', '{sender}')"));
+    let send = "select hooks.send('mine', 'x', at => '2100-01-01')";
+    site.run(&format!(
+        "begin; select hooks.revoke_send('mine', '{sender}'); prepare transaction {prepared}"
+    ));
+    run(&mut client, send);
+    site.run(&format!("commit prepared {prepared}"));
+    wait_until("the right to be gone", SOON, || {
+        client.batch_execute(send).is_err()
+    });
+    assert_denied(&mut client, &[send]);
 }
 
 #[test]
