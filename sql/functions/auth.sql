@@ -194,26 +194,6 @@ end
 $$;
 comment on function hooks.use_certificate(text, text, text) is 'Has a queue show this client certificate, a chain in PEM, to servers that ask for one; its key is in PEM and not encrypted. Raises 22023 when they do not belong together.';
 
-create function hooks.note_auth_changed()
-returns trigger
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if tg_relid is distinct from 'hooks.auth'::regclass::oid then
-    raise exception using errcode = 'feature_not_supported',
-      message = 'this function can only be a trigger of hooks.auth',
-      hint = 'Use hooks.use_bearer() and its kin.';
-  end if;
-  -- A new version of the row is found by a survey too, and tells the worker by the trigger of that table.
-  update hooks.queue as q set updated_at = clock_timestamp()
-  where q.id in (old.queue_id, new.queue_id);
-  return null;
-end
-$$;
-comment on function hooks.note_auth_changed() is 'Trigger: tells the worker that a queue authenticates otherwise.';
-
-create trigger note_auth_changed
+create trigger note_credentials_changed
   after insert or update or delete on hooks.auth
-  for each row execute function hooks.note_auth_changed();
+  for each row execute function hooks.note_credentials_changed();

@@ -353,17 +353,17 @@ create trigger check_signatures
   before insert or update of signatures on hooks.queue
   for each row execute function hooks.check_signatures();
 
-create function hooks.note_secret_changed()
+create function hooks.note_credentials_changed()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if tg_relid is distinct from 'hooks.secret'::regclass::oid then
+  if tg_relid is null or tg_relid not in ('hooks.secret'::regclass::oid, 'hooks.auth'::regclass::oid) then
     raise exception using errcode = 'feature_not_supported',
-      message = 'this function can only be a trigger of hooks.secret',
-      hint = 'Set secrets with hooks.set_secret().';
+      message = 'this function can only be a trigger of hooks.secret and hooks.auth',
+      hint = 'Use hooks.set_secret(), or hooks.use_bearer() and its kin.';
   end if;
   -- A new version of the row is found by a survey too, and tells the worker by the trigger of that table.
   update hooks.queue as q set updated_at = clock_timestamp()
@@ -371,8 +371,8 @@ begin
   return null;
 end
 $$;
-comment on function hooks.note_secret_changed() is 'Trigger: tells the worker that a queue has another secret.';
+comment on function hooks.note_credentials_changed() is 'Trigger: tells the worker that a queue has another secret, or authenticates otherwise.';
 
-create trigger note_secret_changed
+create trigger note_credentials_changed
   after insert or update or delete on hooks.secret
-  for each row execute function hooks.note_secret_changed();
+  for each row execute function hooks.note_credentials_changed();

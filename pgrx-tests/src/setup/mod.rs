@@ -3,6 +3,7 @@
 mod cargo_deny;
 mod cargo_pgrx;
 mod packages;
+mod python;
 mod sql_linter;
 mod toolchain;
 mod verifiers;

@@ -111,6 +111,7 @@ fn hundred_thousand_keys_cost_little_time_and_no_memory() {
     let leader = site.leader();
     let before = memory_kb(leader);
     drain(&mut site, 100_000, "'other ' || n");
+    drain(&mut site, 100_000, "'third ' || n");
     let after = memory_kb(leader);
     println!(
         "messages/s: {unkeyed:.0} without keys, {keyed:.0} with a key each; memory {before} to {after} kB"
@@ -119,7 +120,8 @@ fn hundred_thousand_keys_cost_little_time_and_no_memory() {
         keyed > unkeyed / 10.0,
         "{keyed:.0} instead of {unkeyed:.0} messages/s"
     );
-    assert!(after < before + 3_000, "{before} to {after} kB");
+    // 200,000 keys that are kept take more, with an owner and a place each. What threads happen to hold takes less.
+    assert!(after < before + 6_000, "{before} to {after} kB");
 }
 
 #[test]

@@ -58,9 +58,11 @@ fn time_of_delivery_and_number_say_what_is_replayed() {
     let call =
         format!("select hooks.replay('q', {day}, row_limit => 2, at => now() + interval '1 h', rate => 1)");
     assert_eq!(site.value::<i64>(&call), 2);
-    let waiting: Vec<String> = site.column("select body from hooks.message order by due_at");
+    // The message of the other queue may have arrived and not be recorded yet.
+    let of_q = "from hooks.message where queue_id = hooks.queue_id('q')";
+    let waiting: Vec<String> = site.column(&format!("select body {of_q} order by due_at"));
     assert_eq!(waiting, ["1", "2"]);
-    let apart: bool = site.value("select max(due_at) - min(due_at) = interval '1 s' from hooks.message");
+    let apart: bool = site.value(&format!("select max(due_at) - min(due_at) = interval '1 s' {of_q}"));
     assert!(apart);
 }
 
