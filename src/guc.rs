@@ -35,6 +35,9 @@ static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(S
 static REQUIRE_HTTPS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
+#[cfg(feature = "faults")]
+static FAULTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
 static SECRET_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static SECRET_DIRECTORY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
@@ -212,6 +215,8 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+    #[cfg(feature = "faults")]
+    check::define_faults(&FAULTS);
     #[cfg(not(feature = "pg14"))]
     reserve_prefix();
 }

@@ -10,6 +10,7 @@ mod api;
 pub mod deliver;
 pub mod domain;
 mod error;
+mod fault;
 mod guc;
 mod launcher;
 mod leader;

@@ -17,7 +17,7 @@ use pgrx::{PgTryBuilder, Spi, pg_sys};
 
 pub use clock::{from_postgres, now, to_postgres, unix_time};
 pub use commits::flush_commits;
-pub use failure::Failure;
+pub use failure::{Failure, fail_if_struck};
 pub use signals::{
     check_interrupts, end_in_order_on_sigterm, handle_signals, reload_pending, reload_settings, terminating,
 };
@@ -126,6 +126,15 @@ pub fn transaction<T>(
         // SAFETY: as above.
         unsafe {
             pg_sys::PopActiveSnapshot();
+        }
+        fail_if_struck(|| {
+            format!(
+                "commit: {}",
+                activity.to_string_lossy().replacen("pg_hooks: ", "", 1)
+            )
+        });
+        // SAFETY: as above.
+        unsafe {
             pg_sys::CommitTransactionCommand();
         }
         Ok(value)

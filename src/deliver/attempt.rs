@@ -1,7 +1,7 @@
 //! One job made into one attempt, whatever happens on the way.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +12,7 @@ use super::{Attempt, Job, Response};
 use crate::domain::exposure;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
+use crate::fault;
 
 /// Makes the attempt. A panic on the way is a fault of this attempt and of nothing else.
 ///
@@ -22,6 +23,10 @@ pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt
     let started = Instant::now();
     trace::take();
     let caught = catch_unwind(AssertUnwindSafe(|| {
+        fault::die_of("attempt: die", job.message.body.bytes());
+        if fault::strikes("attempt: panic") {
+            panic_any("fault");
+        }
         let auth = job.queue.auth.as_ref().ok();
         let agent = match auth.and_then(|auth| auth.certificate.as_ref()) {
             Some(certificate) => client.agent_with(certificate),

@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::descriptors::Permit;
+use crate::fault;
 
 /// Timeouts are rounded up to a multiple of this. Every attempt on a connection then usually has the same
 /// one, which spares two system calls each.
@@ -39,6 +40,7 @@ impl Socket {
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
+        fault::io("socket: connect")?;
         let stream = TcpStream::connect_timeout(address, left)?;
         // Requests are written whole, so there is nothing to wait for.
         stream.set_nodelay(true)?;
@@ -111,6 +113,7 @@ impl Read for Socket {
             self.stream.set_read_timeout(Some(left))?;
             self.read_timeout = left;
         }
+        fault::io("socket: read")?;
         self.stream.read(buffer).map_err(timed_out)
     }
 }
@@ -122,6 +125,7 @@ impl Write for Socket {
             self.stream.set_write_timeout(Some(left))?;
             self.write_timeout = left;
         }
+        fault::io("socket: write")?;
         self.stream.write(bytes).map_err(timed_out)
     }
 

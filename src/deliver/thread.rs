@@ -5,6 +5,8 @@ use std::thread::Builder;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
+use crate::fault;
+
 /// Starts a detached thread that has every signal blocked.
 ///
 /// Postgres' handlers touch the state of the main thread, so no other thread may run one. A thread
@@ -13,6 +15,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 /// # Errors
 /// The system refuses another thread, for now at least.
 pub fn spawn(name: &str, stack_bytes: usize, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    fault::io("thread: start")?;
     let builder = Builder::new().name(name.to_owned()).stack_size(stack_bytes);
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let started = builder.spawn(run);

@@ -38,6 +38,46 @@ pub fn define(
     }
 }
 
+/// The plan of a build with faults: for a session of a superuser, or for all by a reload.
+#[cfg(feature = "faults")]
+pub fn define_faults(setting: &'static GucSetting<Option<CString>>) {
+    // SAFETY: the hooks are guarded against panics, as is asked for.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"hooks.faults",
+            c"Steps that are made to fail.",
+            c"Places of src/fault/places.rs, each with when it strikes, as src/fault/plan.rs reads them.",
+            setting,
+            GucContext::Suset,
+            GucFlags::default(),
+            Some(faults),
+            Some(assign_faults),
+            None,
+        );
+    }
+}
+
+/// Faults as [`crate::fault::Plan`] reads them.
+#[cfg(feature = "faults")]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn faults(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    let judge = |value: &str| crate::fault::Plan::parse(value).map(drop);
+    // SAFETY: passed on as PostgreSQL gave it.
+    unsafe { check(value, judge, c"The places stand in src/fault/places.rs.") }
+}
+
+#[cfg(feature = "faults")]
+#[pg_guard]
+unsafe extern "C-unwind" fn assign_faults(value: *const c_char, _extra: *mut c_void) {
+    // SAFETY: PostgreSQL hands over null or a C string.
+    let plan = unsafe { (!value.is_null()).then(|| CStr::from_ptr(value)) };
+    crate::fault::set(&plan.unwrap_or_default().to_string_lossy());
+}
+
 /// Networks as [`AddressRules`] reads them.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn networks(

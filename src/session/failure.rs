@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::spi::SpiError;
+use pgrx::{PgSqlErrorCode, ereport};
+
+use crate::fault;
 
 /// Why a transaction of the worker was rolled back.
 #[derive(Debug)]
@@ -63,4 +65,29 @@ impl From<CaughtError> for Failure {
             },
         }
     }
+}
+
+/// Raises an error if a test wants one here, with the SQLSTATE that its plan gives, or that of an I/O error.
+#[inline]
+pub fn fail_if_struck(place: impl FnOnce() -> String) {
+    if !cfg!(feature = "faults") {
+        return;
+    }
+    let place = place();
+    if let Some(strike) = fault::strike(&place) {
+        let code = strike
+            .argument
+            .as_deref()
+            .map_or(PgSqlErrorCode::ERRCODE_IO_ERROR, sqlstate);
+        ereport!(ERROR, code, format!("fault at {place}"));
+    }
+}
+
+/// Six bits for each of the five characters, the first one lowest.
+fn sqlstate(text: &str) -> PgSqlErrorCode {
+    let characters = text.bytes().rev();
+    let code = characters.fold(0, |code, c| {
+        (code << 6) | ((i32::from(c) - i32::from(b'0')) & 0x3f)
+    });
+    PgSqlErrorCode::from(code)
 }

@@ -37,17 +37,20 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, PreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
 
-use crate::session::Failure;
+use crate::session::{self, Failure};
 
 /// A statement of the worker, prepared at first use and kept for the life of the process.
 struct Statement {
+    /// Module and name, where it can be made to fail.
+    place: &'static str,
     sql: &'static str,
     prepared: std::cell::OnceCell<&'static OwnedPreparedStatement>,
 }
 
 impl Statement {
-    const fn new(sql: &'static str) -> Statement {
+    const fn new(place: &'static str, sql: &'static str) -> Statement {
         Statement {
+            place,
             sql,
             prepared: std::cell::OnceCell::new(),
         }
@@ -59,6 +62,7 @@ impl Statement {
         client: &mut SpiClient<'conn>,
         arguments: &[DatumWithOid<'_>],
     ) -> Result<SpiTupleTable<'conn>, Failure> {
+        session::fail_if_struck(|| self.place());
         let statement = self.prepared(arguments, |types| client.prepare_mut(self.sql, types))?;
         Ok(client.update(statement, None, arguments)?)
     }
@@ -70,8 +74,14 @@ impl Statement {
         client: &SpiClient<'conn>,
         arguments: &[DatumWithOid<'_>],
     ) -> Result<SpiTupleTable<'conn>, Failure> {
+        session::fail_if_struck(|| self.place());
         let statement = self.prepared(arguments, |types| client.prepare(self.sql, types))?;
         Ok(client.select(statement, None, arguments)?)
+    }
+
+    fn place(&self) -> String {
+        let prefix = concat!(module_path!(), "::");
+        self.place.strip_prefix(prefix).unwrap_or(self.place).to_owned()
     }
 
     fn prepared<'conn>(
@@ -108,7 +118,9 @@ fn optional<T: FromDatum + IntoDatum>(
 macro_rules! statement {
     ($name:ident, $sql:expr) => {
         thread_local! {
-            static $name: crate::store::Statement = const { crate::store::Statement::new($sql) };
+            static $name: crate::store::Statement = const {
+                crate::store::Statement::new(concat!(module_path!(), "::", stringify!($name)), $sql)
+            };
         }
     };
 }

@@ -1,5 +1,6 @@
 //! Private PostgreSQL servers: each in a temporary folder, on a port of its own, gone with the test.
 
+mod faults;
 mod files;
 mod process;
 mod server;

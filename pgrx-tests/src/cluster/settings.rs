@@ -17,6 +17,7 @@ pub struct Builder {
     settings: Settings,
     environment: Vec<(String, String)>,
     preload: bool,
+    faulty: bool,
 }
 
 impl Default for Builder {
@@ -35,6 +36,7 @@ impl Default for Builder {
             settings: settings.into(),
             environment: Vec::new(),
             preload: true,
+            faulty: false,
         }
     }
 }
@@ -67,6 +69,13 @@ impl Builder {
         self
     }
 
+    /// Installs the extension with the feature `faults`: the setting `hooks.faults` has steps fail.
+    #[must_use]
+    pub fn faulty(mut self) -> Self {
+        self.faulty = true;
+        self
+    }
+
     /// Starts a server that has the extension installed.
     ///
     /// # Panics
@@ -86,7 +95,12 @@ impl Builder {
                 .entry("shared_preload_libraries".to_owned())
                 .or_insert("pg_hooks".to_owned());
         }
-        self.start_on(install::with_extension()?)
+        let tree = if self.faulty {
+            install::with_faults()?
+        } else {
+            install::with_extension()?
+        };
+        self.start_on(tree)
     }
 
     /// Starts a server without building the extension.

@@ -15,6 +15,8 @@ use crate::{Failure, Result, checkout, scratch};
 
 /// Names a tree that is ready, so that test programs need not ask cargo again. Set by [`for_children`].
 const READY_TREE: &str = "PG_HOOKS_TREE";
+/// The same for [`with_faults`].
+const READY_FAULTY_TREE: &str = "PG_HOOKS_FAULTY_TREE";
 
 /// Builds the extension if anything changed and gives the tree that holds it.
 ///
@@ -23,15 +25,32 @@ pub fn with_extension() -> Result<Tree> {
     static INSTALLED: OnceLock<Result<Tree>> = OnceLock::new();
     let installed = INSTALLED.get_or_init(|| match std::env::var_os(READY_TREE) {
         Some(root) => Tree::open(root.into()),
-        None => build(),
+        None => build(Variant::Shipped),
     });
     installed.clone()
 }
 
-fn build() -> Result<Tree> {
-    let package = package::build()?;
+/// As [`with_extension`], but with the feature `faults`, by which tests have steps fail.
+pub fn with_faults() -> Result<Tree> {
+    static INSTALLED: OnceLock<Result<Tree>> = OnceLock::new();
+    let installed = INSTALLED.get_or_init(|| match std::env::var_os(READY_FAULTY_TREE) {
+        Some(root) => Tree::open(root.into()),
+        None => build(Variant::Faulty),
+    });
+    installed.clone()
+}
+
+/// What the extension is built with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    Shipped,
+    Faulty,
+}
+
+fn build(variant: Variant) -> Result<Tree> {
+    let package = package::build(variant)?;
     let _lock = lock()?;
-    let tree = Tree::lay_out(root())?;
+    let tree = Tree::lay_out(root_of(variant))?;
     tree.add(&package)?;
     Ok(tree)
 }
@@ -45,6 +64,18 @@ pub fn plain() -> Result<Tree> {
 /// The variable and value that tell child processes to use `tree` as it is.
 pub fn for_children(tree: &Tree) -> (&'static str, PathBuf) {
     (READY_TREE, tree.root().to_owned())
+}
+
+/// The same for a tree of [`with_faults`].
+pub fn faulty_for_children(tree: &Tree) -> (&'static str, PathBuf) {
+    (READY_FAULTY_TREE, tree.root().to_owned())
+}
+
+fn root_of(variant: Variant) -> PathBuf {
+    match variant {
+        Variant::Shipped => root(),
+        Variant::Faulty => root().with_extension("faults"),
+    }
 }
 
 /// One tree per checkout and user. Not inside the checkout: the server's user may not be able to read that.

@@ -2,16 +2,25 @@
 
 use std::path::PathBuf;
 
+use super::Variant;
 use crate::{Failure, Result, checkout, command};
 
 /// Builds in the release profile; gives the folder that mirrors the file system from its root.
-pub fn build() -> Result<PathBuf> {
-    let folder = checkout::target().join(format!("package-pg{}", checkout::POSTGRES_VERSION));
+///
+/// All variants share what they depend on; the extension itself is compiled anew when another was built last.
+pub fn build(variant: Variant) -> Result<PathBuf> {
+    let (suffix, features): (&str, &[&str]) = match variant {
+        Variant::Shipped => ("", &[]),
+        Variant::Faulty => ("-faults", &["--features", "faults"]),
+    };
+    let name = format!("package-pg{}{suffix}", checkout::POSTGRES_VERSION);
+    let folder = checkout::target().join(name);
     remove(&folder)?;
     let mut package = command::cargo();
     package
         .args(["pgrx", "package", "--pg-config"])
         .arg(checkout::pg_config())
+        .args(features)
         .arg("--out-dir")
         .arg(&folder);
     command::run(&mut package)?;

@@ -62,7 +62,9 @@ fn time_of_delivery_and_number_say_what_is_replayed() {
     let of_q = "from hooks.message where queue_id = hooks.queue_id('q')";
     let waiting: Vec<String> = site.column(&format!("select body {of_q} order by due_at"));
     assert_eq!(waiting, ["1", "2"]);
-    let apart: bool = site.value(&format!("select max(due_at) - min(due_at) = interval '1 s' {of_q}"));
+    let apart: bool = site.value(&format!(
+        "select max(due_at) - min(due_at) = interval '1 s' {of_q}"
+    ));
     assert!(apart);
 }
 

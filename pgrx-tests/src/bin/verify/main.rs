@@ -28,7 +28,18 @@ fn check_sources(report: &mut Report) {
     report.step("architecture", architecture::check);
     report.step("lint", || {
         let clippy = ["--workspace", "--all-targets", "--", "--deny", "warnings"];
-        command::run(cargo("clippy").args(clippy))
+        command::run(cargo("clippy").args(clippy))?;
+        let faulty = [
+            "--package",
+            "pg_hooks",
+            "--features",
+            "faults",
+            "--lib",
+            "--",
+            "--deny",
+            "warnings",
+        ];
+        command::run(cargo("clippy").args(faulty))
     });
     report.tests(
         "unit-tests",
@@ -48,14 +59,16 @@ fn check_sources(report: &mut Report) {
 
 /// What needs the extension installed. It is built as it is shipped, in the release profile.
 fn check_server(report: &mut Report) {
-    let mut ready_tree = None;
+    let mut ready_trees = Vec::new();
+    // That with faults first: what was built last is what a developer goes on with.
     let installed = report.step("extension", || {
-        ready_tree = Some(install::for_children(&install::with_extension()?));
+        ready_trees.push(install::faulty_for_children(&install::with_faults()?));
+        ready_trees.push(install::for_children(&install::with_extension()?));
         Ok(())
     });
     if installed {
         let with_tree = |mut command: Command| {
-            command.envs(ready_tree.clone());
+            command.envs(ready_trees.clone());
             command
         };
         let mut tests = with_tree(cargo("test"));
