@@ -184,8 +184,10 @@ alter table hooks.message set (
 
 create index message_by_due on hooks.message (queue_id, due_at, id);
 
--- For lists alone: the newest of a queue, and those that were attempted.
-create index message_by_queue on hooks.message (queue_id, created_at, id);
+-- For lists alone: the newest of a queue, which for those that were due at once is the order above, and those that
+-- were attempted.
+create index delayed_by_queue on hooks.message (queue_id, created_at, id)
+  where due_at <> created_at;
 create index retrying_by_queue on hooks.message (queue_id, created_at, id)
   where attempt > attempts_before;
 
@@ -304,9 +306,7 @@ create table hooks.attempt (
   resolve_ms    real,
   connect_ms    real,
   tls_ms        real,
-  first_byte_ms real,
-  constraint attempt_counts_from_one
-    check (attempt > 0)
+  first_byte_ms real
 ) partition by range (attempted_at);
 
 create index attempt_by_message on hooks.attempt (message_id, attempt);
@@ -353,9 +353,7 @@ create table hooks.message_log (
   body        text,
   body_bytes  bytea,
   ordering_key text,
-  envelope    text,
-  constraint finished_state
-    check (state in ('delivered', 'dead', 'expired', 'cancelled'))
+  envelope    text
 ) partition by range (finished_at);
 
 create index message_log_by_id on hooks.message_log (id);

@@ -101,6 +101,8 @@ declare
   found text := 'true';
   arms text[] := '{}';
   arm text;
+  waits text;
+  of_each text;
 begin
   if state is not null and state <> all (waiting || logged) then
     perform hooks.refuse(format('state "%s" is not known', state),
@@ -130,7 +132,7 @@ begin
   end if;
   found := found || hooks.page_bounds('t.created_at, t.id', after_cursor, before_cursor);
   if state is null or state = any (waiting) then
-    arm := 'select t.id, t.queue_id, t.event_id,
+    waits := 'select t.id, t.queue_id, t.event_id,
          case when t.expires_at <= now() then ''expired''
               when t.due_at > now() and t.attempt = t.attempts_before then ''scheduled''
               when t.attempt > t.attempts_before then ''retrying''
@@ -144,12 +146,22 @@ begin
          when 'pending' then ' and t.due_at <= now() and t.attempt = t.attempts_before'
          else '' end
        || case when state <> 'expired' then ' and (t.expires_at is null or t.expires_at > now())' else '' end;
-    if queue is null and event_id is null then
-      arm := each_queue || arm || ' and t.queue_id = q.id' || paged || ') as m';
+    if event_id is not null then
+      arms := arms || (waits || paged);
     else
-      arm := arm || paged;
+      of_each := case when queue is null then ' and t.queue_id = q.id' else '' end;
+      -- Most are due since they were made. Those are in the order of message_by_due, so that no message pays for
+      -- an index for lists but the others, which have one of their own.
+      arm := waits || of_each || case when state = 'retrying' then '' else ' and t.due_at <> t.created_at' end
+        || paged;
+      arms := arms || case when queue is null then each_queue || arm || ') as m' else arm end;
+      if state is null or state in ('pending', 'expired') then
+        arm := replace(waits, found, replace(found, 't.created_at', 't.due_at')) || of_each
+          || ' and t.due_at = t.created_at and t.due_at <= statement_timestamp()'
+          || replace(paged, 't.created_at', 't.due_at');
+        arms := arms || case when queue is null then each_queue || arm || ') as m' else arm end;
+      end if;
     end if;
-    arms := arms || arm;
   end if;
   if state is null or state = 'dead' then
     arms := arms || ('select t.id, t.queue_id, t.event_id, ''dead'' as state, t.attempts, t.due_at, t.created_at,

@@ -85,6 +85,7 @@ fn page_of_messages_is_an_index_walk_wherever_it_begins() {
             "'dead'",
             "'scheduled'",
             "'retrying'",
+            "'pending'",
         ] {
             assert_walks_indexes(
                 &mut site,
