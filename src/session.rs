@@ -3,6 +3,7 @@
 mod clock;
 mod commits;
 mod failure;
+mod rows;
 mod signals;
 mod zone;
 
@@ -18,6 +19,7 @@ use pgrx::{PgTryBuilder, Spi, pg_sys};
 pub use clock::{from_postgres, now, to_postgres, unix_time};
 pub use commits::flush_commits;
 pub use failure::{Failure, fail_if_struck};
+pub use rows::{Value, rows_of, value};
 pub use signals::{
     check_interrupts, end_in_order_on_sigterm, handle_signals, reload_pending, reload_settings, terminating,
 };

@@ -17,7 +17,7 @@ use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{MessageId, Verdict};
 use crate::domain::tally::{Counts, Failed, Tally};
 use crate::domain::time::Timestamp;
-use crate::session::{Failure, to_postgres};
+use crate::session::{Failure, Value, rows_of, to_postgres, value};
 
 /// The result of an attempt with what was decided about it.
 pub struct Record {
@@ -83,18 +83,7 @@ statement!(
 
 statement!(
     ATTEMPTS,
-    "insert into hooks.attempt (message_id, attempt, queue_id, attempted_at, duration_ms, status,
-       error_class, error, response, truncated, method, url, request_headers, response_headers, address, reused,
-       resolve_ms, connect_ms, tls_ms, first_byte_ms)
-     select r.message_id, r.attempt, r.queue_id, r.attempted_at, r.duration_ms, r.status, r.error_class, r.error,
-            r.response, r.truncated, r.method, r.url, r.request_headers, r.response_headers, r.address,
-            r.reused, r.resolve_ms, r.connect_ms, r.tls_ms, r.first_byte_ms
-     from unnest($1::bigint[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::double precision[],
-       $6::smallint[], $7::text[], $8::text[], $9::bytea[], $10::boolean[], $11::text[], $12::text[], $13::json[],
-       $14::json[], $15::text[], $16::boolean[], $17::real[], $18::real[], $19::real[], $20::real[])
-       as r(message_id, attempt, queue_id, attempted_at, duration_ms, status, error_class, error, response, truncated,
-            method, url, request_headers, response_headers, address, reused,
-            resolve_ms, connect_ms, tls_ms, first_byte_ms)"
+    "insert into hooks.attempt select r.* from unnest($1) as r"
 );
 
 /// What recording a batch did.
@@ -295,60 +284,41 @@ fn grave(record: &Record) -> Grave {
 }
 
 fn write_attempts(client: &mut SpiClient<'_>, records: &[Record]) -> Result<(), Failure> {
-    let records: Vec<&Record> = records.iter().filter(|r| r.keep_attempt).collect();
-    if records.is_empty() {
+    let mut kept = records.iter().filter(|r| r.keep_attempt).peekable();
+    if kept.peek().is_none() {
         return Ok(());
     }
-    let attempts = || records.iter().map(|r| &r.attempt);
-    let traces = || attempts().map(|a| &a.trace);
-    let arguments = [
-        attempts().map(|a| a.message_id).collect::<Vec<_>>().into(),
-        records.iter().map(|r| r.number()).collect::<Vec<_>>().into(),
-        records.iter().map(|r| r.queue_id).collect::<Vec<_>>().into(),
-        attempts()
-            .map(|a| to_postgres(a.attempted_at))
-            .collect::<Vec<_>>()
-            .into(),
-        attempts()
-            .map(|a| a.duration.as_secs_f64() * 1000.0)
-            .collect::<Vec<_>>()
-            .into(),
-        records.iter().map(|r| r.status()).collect::<Vec<_>>().into(),
-        attempts()
-            .map(|a| a.outcome.error_class().map(str::to_owned))
-            .collect::<Vec<_>>()
-            .into(),
-        attempts()
-            .map(|a| a.outcome.error_text().map(storable))
-            .collect::<Vec<_>>()
-            .into(),
-        attempts().map(response).collect::<Vec<_>>().into(),
-        attempts()
-            .map(|a| a.response.truncated)
-            .collect::<Vec<_>>()
-            .into(),
-        attempts().map(|a| a.method.as_str()).collect::<Vec<_>>().into(),
-        attempts().map(|a| a.url.as_str()).collect::<Vec<_>>().into(),
-        traces()
-            .map(|t| json(t.request_headers.as_ref()))
-            .collect::<Vec<_>>()
-            .into(),
-        traces()
-            .map(|t| json(t.response_headers.as_ref()))
-            .collect::<Vec<_>>()
-            .into(),
-        traces()
-            .map(|t| t.address.map(|address| address.to_string()))
-            .collect::<Vec<_>>()
-            .into(),
-        traces().map(|t| t.reused).collect::<Vec<_>>().into(),
-        traces().map(|t| millis(t.resolve)).collect::<Vec<_>>().into(),
-        traces().map(|t| millis(t.connect)).collect::<Vec<_>>().into(),
-        traces().map(|t| millis(t.tls)).collect::<Vec<_>>().into(),
-        traces().map(|t| millis(t.first_byte)).collect::<Vec<_>>().into(),
-    ];
-    ATTEMPTS.with(|statement| statement.run(client, &arguments))?;
+    let rows = rows_of(c"hooks", c"attempt", kept.map(attempt_row))?;
+    ATTEMPTS.with(|statement| statement.run(client, &[rows]))?;
     Ok(())
+}
+
+/// The columns of hooks.attempt.
+fn attempt_row(record: &Record) -> [Value; 20] {
+    let attempt = &record.attempt;
+    let (outcome, trace) = (&attempt.outcome, &attempt.trace);
+    [
+        value(attempt.message_id),
+        value(record.number()),
+        value(record.queue_id),
+        value(to_postgres(attempt.attempted_at)),
+        value(attempt.duration.as_secs_f64() * 1000.0),
+        value(record.status()),
+        value(outcome.error_class()),
+        value(outcome.error_text().map(storable)),
+        value(response(attempt)),
+        value(attempt.response.truncated),
+        value(attempt.method.as_str()),
+        value(attempt.url.as_str()),
+        value(json(trace.request_headers.as_ref())),
+        value(json(trace.response_headers.as_ref())),
+        value(trace.address.map(|address| address.to_string())),
+        value(trace.reused),
+        value(millis(trace.resolve)),
+        value(millis(trace.connect)),
+        value(millis(trace.tls)),
+        value(millis(trace.first_byte)),
+    ]
 }
 
 /// Text that was made as JSON, and so needs no further look.
@@ -361,8 +331,8 @@ fn millis(part: Option<Duration>) -> Option<f32> {
 }
 
 /// Null when there was no answer; an answer without a body is an empty one.
-fn response(attempt: &Attempt) -> Option<Vec<u8>> {
-    attempt.outcome.status().map(|_| attempt.response.body.clone())
+fn response(attempt: &Attempt) -> Option<&[u8]> {
+    attempt.outcome.status().map(|_| attempt.response.body.as_slice())
 }
 
 /// Text that every database encoding can hold and no NUL is in.
