@@ -7,6 +7,7 @@
 //! - [`cluster`] runs private servers on that tree;
 //! - [`receiver`] is the HTTP server that messages go to;
 //! - [`site`] is a database with a receiver, and the words of most tests;
+//! - [`chaos`] runs all of it against faults, and checks what became of every message;
 //! - [`wait`] waits for conditions with a deadline.
 //!
 //! ```no_run
@@ -25,6 +26,7 @@
 //! ```
 
 mod account;
+pub mod chaos;
 pub mod checkout;
 pub mod cluster;
 pub mod command;

@@ -21,6 +21,8 @@ pub struct Connection {
     ended_by_peer: bool,
     /// Path of the request under way.
     path: Option<String>,
+    /// Its number in the log of a script.
+    scripted: Option<usize>,
     state: State,
 }
 
@@ -52,6 +54,7 @@ impl Connection {
             needed: 1,
             ended_by_peer: false,
             path,
+            scripted: None,
             state: State::Reading,
         }
     }
@@ -161,7 +164,7 @@ impl Connection {
     }
 
     /// Keeps no more than the ledger asks for: a benchmark is about the sender.
-    fn log(&self, ledger: &Mutex<Ledger>, body_start: usize, end: usize) -> (String, Decision) {
+    fn log(&mut self, ledger: &Mutex<Ledger>, body_start: usize, end: usize) -> (String, Decision) {
         let arrived = Arrived::now();
         let (head, body) = (&self.input[..body_start], &self.input[body_start..end]);
         let keep = ledger.lock().expect("poisoned").keep;
@@ -173,6 +176,14 @@ impl Connection {
                 ledger.received.push(received);
                 let decision = ledger.decide(&path);
                 (path, decision)
+            }
+            Keep::Nothing => {
+                let received = received::read(head, body, arrived, self.number);
+                let mut ledger = ledger.lock().expect("poisoned");
+                let script = ledger.script.as_mut().expect("a script");
+                let (number, behaviour) = script.on_request(&received);
+                self.scripted = Some(number);
+                (received.path, Decision::Do(behaviour))
             }
             Keep::Arrivals => {
                 let (path, arrival) = received::arrival(head, arrived);
@@ -218,16 +229,30 @@ impl Connection {
         let State::Writing(output) = &mut self.state else {
             return None;
         };
-        match output.write(&mut self.stream) {
+        let written = output.write(&mut self.stream);
+        let then = output.then;
+        if matches!(written, Ok(Written::All)) {
+            self.tell_script(ledger);
+        }
+        match written {
             Err(_) => Some(Step::Close),
             Ok(Written::Blocked) => Some(Step::Wait),
             Ok(Written::Until(at)) => Some(Step::WakeAt(at)),
-            Ok(Written::All) if output.then != Then::KeepAlive => Some(Step::Close),
+            Ok(Written::All) if then != Then::KeepAlive => Some(Step::Close),
             Ok(Written::All) => {
                 self.state = State::Reading;
                 self.forget_request(ledger);
                 None
             }
+        }
+    }
+
+    /// Everything that was to be written is with the system.
+    fn tell_script(&mut self, ledger: &Mutex<Ledger>) {
+        if let Some(number) = self.scripted.take()
+            && let Some(script) = ledger.lock().expect("poisoned").script.as_mut()
+        {
+            script.on_answered(number);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::behaviour::Behaviour;
 use super::received::Received;
+use super::script::Script;
 
 /// One request of a counting receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,16 @@ pub enum Keep {
     Everything,
     /// Message id, attempt and time only: for benchmarks.
     Arrivals,
+    /// Nothing: a script keeps what it wants.
+    Nothing,
+}
+
+/// Whether connections are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    Open,
+    /// Nobody listens, and nobody is connected.
+    Closed,
 }
 
 /// The state that a receiver and its thread share.
@@ -32,6 +43,10 @@ pub struct Ledger {
     /// Paths whose held requests are to be answered now.
     pub releases: Vec<String>,
     pub stopped: bool,
+    /// As it is to be.
+    pub port: Port,
+    /// Decides about requests, if there is one.
+    pub script: Option<Box<dyn Script>>,
     routes: HashMap<String, Route>,
 }
 
@@ -63,6 +78,8 @@ impl Ledger {
             open_connections: 0,
             releases: Vec::new(),
             stopped: false,
+            port: Port::Open,
+            script: None,
             routes: HashMap::new(),
         }
     }

@@ -6,6 +6,7 @@ mod ledger;
 mod output;
 mod reactor;
 mod received;
+mod script;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,9 +19,10 @@ use mio::net::TcpListener;
 pub use behaviour::{Answer, Behaviour, Then};
 pub use ledger::{Arrival, Keep};
 pub use received::{Arrived, Received};
+pub use script::Script;
 
 use crate::wait_until;
-use ledger::Ledger;
+use ledger::{Ledger, Port};
 use reactor::Reactor;
 
 /// A running receiver. A path answers 200 until [`Receiver::on`] says otherwise.
@@ -45,6 +47,13 @@ impl Receiver {
     /// Starts a receiver that keeps only ids and times, so that it is no bottleneck of a benchmark.
     pub fn counting() -> Self {
         Receiver::start_with(Keep::Arrivals)
+    }
+
+    /// Starts a receiver whose every answer a script decides.
+    pub fn scripted(script: impl Script + 'static) -> Self {
+        let receiver = Receiver::start_with(Keep::Nothing);
+        receiver.ledger().script = Some(Box::new(script));
+        receiver
     }
 
     fn start_with(keep: Keep) -> Self {
@@ -82,6 +91,30 @@ impl Receiver {
     pub fn release(&self, path: &str) {
         self.ledger().releases.push(path.to_owned());
         self.waker.wake().expect("could not wake the receiver");
+    }
+
+    /// Closes the port and all connections: nobody is there any more.
+    pub fn close_port(&self) {
+        self.set_port(Port::Closed);
+    }
+
+    /// Listens again at the same port.
+    pub fn open_port(&self) {
+        self.set_port(Port::Open);
+    }
+
+    fn set_port(&self, port: Port) {
+        self.ledger().port = port;
+        self.waker.wake().expect("could not wake the receiver");
+        wait_until(
+            "the port to be as it was asked for",
+            Duration::from_secs(30),
+            || {
+                let open =
+                    std::net::TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_ok();
+                open == (port == Port::Open)
+            },
+        );
     }
 
     /// Everything that has arrived at `path`, in order.

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::connection::{Connection, Step};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Port};
 
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
@@ -18,7 +19,9 @@ const WAKER: Token = Token(usize::MAX - 1);
 /// Sockets, timers and the shared ledger.
 pub struct Reactor {
     poll: Poll,
-    listener: TcpListener,
+    address: SocketAddr,
+    /// `None` while the port is closed.
+    listener: Option<TcpListener>,
     ledger: Arc<Mutex<Ledger>>,
     connections: HashMap<usize, Connection>,
     /// When to go on with which connection; a connection that is gone is passed over.
@@ -30,6 +33,7 @@ pub struct Reactor {
 impl Reactor {
     pub fn new(mut listener: TcpListener, ledger: Arc<Mutex<Ledger>>) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
+        let address = listener.local_addr()?;
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
@@ -37,7 +41,8 @@ impl Reactor {
         Ok((
             Reactor {
                 poll,
-                listener,
+                address,
+                listener: Some(listener),
                 ledger,
                 connections,
                 timers,
@@ -59,7 +64,10 @@ impl Reactor {
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept_all(),
-                    WAKER => self.release_asked(),
+                    WAKER => {
+                        self.follow_port();
+                        self.release_asked();
+                    }
                     Token(number) => self.on_ready(number, event.is_read_closed() || event.is_error()),
                 }
             }
@@ -73,7 +81,7 @@ impl Reactor {
     }
 
     fn accept_all(&mut self) {
-        while let Ok((mut stream, _)) = self.listener.accept() {
+        while let Some(Ok((mut stream, _))) = self.listener.as_ref().map(TcpListener::accept) {
             self.accepted += 1;
             let _ = stream.set_nodelay(true);
             let interest = Interest::READABLE | Interest::WRITABLE;
@@ -131,6 +139,27 @@ impl Reactor {
             connection.forget_request(&self.ledger);
             let _ = self.poll.registry().deregister(connection.stream());
             self.ledger.lock().expect("poisoned").open_connections -= 1;
+        }
+    }
+
+    /// Closes or opens the port as the ledger says.
+    fn follow_port(&mut self) {
+        let wanted = self.ledger.lock().expect("poisoned").port;
+        match (wanted, self.listener.take()) {
+            (Port::Closed, Some(mut listener)) => {
+                let _ = self.poll.registry().deregister(&mut listener);
+                for number in self.connections.keys().copied().collect::<Vec<_>>() {
+                    self.close(number);
+                }
+            }
+            (Port::Open, None) => {
+                let mut listener = TcpListener::bind(self.address).expect("could not listen again");
+                let registry = self.poll.registry();
+                let registered = registry.register(&mut listener, LISTENER, Interest::READABLE);
+                registered.expect("could not poll");
+                self.listener = Some(listener);
+            }
+            (_, listener) => self.listener = listener,
         }
     }
 

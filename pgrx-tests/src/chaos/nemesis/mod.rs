@@ -1,0 +1,138 @@
+//! The faults, and how each is made, lifted and seen.
+
+mod processes;
+mod stops;
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::disturbance::Disturbance;
+use super::journal::now_us;
+use super::workload::Queue;
+use super::world::{DEADLINE, World};
+use crate::{Failure, Result};
+
+/// Says what is missing, if anything is.
+type Need = fn() -> Option<String>;
+
+/// Something bad that can be done to a server, its machine or its receiver.
+pub struct Fault {
+    pub name: &'static str,
+    pub family: &'static str,
+    /// Processes stand still meanwhile.
+    stalls: bool,
+    moves_clock: bool,
+    /// It takes half a minute or more.
+    lengthy: bool,
+    /// What it needs that not every machine has.
+    needs: Option<Need>,
+    /// Does it, and returns when it is over. Gives how often a message killed the worker.
+    make: fn(&World, &mut fastrand::Rng) -> Result<usize>,
+}
+
+impl Fault {
+    const fn new(
+        family: &'static str,
+        name: &'static str,
+        make: fn(&World, &mut fastrand::Rng) -> Result<usize>,
+    ) -> Fault {
+        Fault {
+            name,
+            family,
+            stalls: false,
+            moves_clock: false,
+            lengthy: false,
+            needs: None,
+            make,
+        }
+    }
+
+    const fn stalling(self) -> Fault {
+        Fault { stalls: true, ..self }
+    }
+
+    const fn lengthy(self) -> Fault {
+        Fault {
+            lengthy: true,
+            ..self
+        }
+    }
+
+    /// Whether it can be done everywhere, and quickly.
+    pub fn is_plain(&self) -> bool {
+        self.needs.is_none() && !self.lengthy
+    }
+
+    /// Why it cannot be done on this machine, if so.
+    pub fn left_out(&self) -> Option<String> {
+        self.needs.and_then(|missing| missing())
+    }
+}
+
+/// Every fault there is.
+pub fn all() -> Vec<&'static Fault> {
+    [processes::FAULTS, stops::FAULTS].into_iter().flatten().collect()
+}
+
+/// Makes a fault, and waits until deliveries go on. What was seen of it.
+pub fn disturb(world: &World, fault: &'static Fault, random: &mut fastrand::Rng) -> Result<Disturbance> {
+    let before = world.wait_for_leader()?;
+    let begun_us = now_us();
+    let kills = (fault.make)(world, random).map_err(|failure| {
+        Failure::because(format_args!("could not make the fault `{}`", fault.name), failure)
+    })?;
+    drop(world.session()?);
+    let lifted_us = now_us();
+    let arrived_us = first_send(world, lifted_us)?;
+    let after = world.wait_for_leader()?;
+    Ok(Disturbance {
+        name: fault.name,
+        begun_us,
+        lifted_us,
+        ended_us: now_us(),
+        leader_changed: before != after,
+        stalls: fault.stalls,
+        moves_clock: fault.moves_clock,
+        first_send_ms: arrived_us.map(|at| (at - lifted_us) as f64 / 1_000.0),
+        kills,
+    })
+}
+
+/// When the first of some messages arrived that are committed after the fault. `None`: none did in time.
+fn first_send(world: &World, lifted_us: i64) -> Result<Option<i64>> {
+    let begun = Instant::now();
+    let mut sent = Vec::new();
+    while begun.elapsed() < DEADLINE {
+        if sent.is_empty() || begun.elapsed() > Duration::from_millis(500) * sent.len() as u32 {
+            // The server may not be as well as it seems.
+            if let Ok((id, _)) = world.pulse(Queue::Pulse) {
+                sent.push(id);
+            }
+        }
+        let arrived = sent.iter().filter_map(|id| world.desk.arrived_at(*id, "/pulse"));
+        if let Some(at) = arrived.min() {
+            return Ok(Some(at.max(lifted_us)));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(None)
+}
+
+/// Waits a while, while writers write.
+fn for_a_while(random: &mut fastrand::Rng, milliseconds: std::ops::Range<u64>) {
+    std::thread::sleep(Duration::from_millis(random.u64(milliseconds)));
+}
+
+/// Waits until the server has ended the session of somebody who looks on, as it does with all at a crash.
+fn await_crash(client: &mut postgres::Client) -> Result<()> {
+    crate::wait::try_wait(DEADLINE, || client.batch_execute("select 1").is_err())
+        .map_err(|_| Failure::new("the server did not notice"))
+}
+
+/// Has all clients leave, does something, and lets them back in.
+fn without_clients<T>(world: &World, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    world.closing.store(true, Ordering::Relaxed);
+    let result = work();
+    world.closing.store(false, Ordering::Relaxed);
+    result
+}

@@ -1,0 +1,65 @@
+//! A session that can go away without a word, as the process of a client that was killed does.
+//!
+//! Clients that are well made say goodbye or wait for answers. This one speaks just enough of the protocol
+//! ("Frontend/Backend Protocol", version 3.0) to send a statement and be gone.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// Longer than any fault.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A session on a Unix socket, for somebody who is trusted.
+pub struct Wire {
+    stream: UnixStream,
+}
+
+impl Wire {
+    pub fn connect(folder: &Path, port: u16, database: &str) -> io::Result<Wire> {
+        let stream = UnixStream::connect(folder.join(format!(".s.PGSQL.{port}")))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut wire = Wire { stream };
+        let mut startup = 196_608_u32.to_be_bytes().to_vec();
+        startup.extend(format!("user\0postgres\0database\0{database}\0\0").as_bytes());
+        let length = u32::try_from(startup.len() + 4).unwrap_or(u32::MAX);
+        wire.stream.write_all(&length.to_be_bytes())?;
+        wire.stream.write_all(&startup)?;
+        wire.until_ready()?;
+        Ok(wire)
+    }
+
+    /// Runs statements; an error of any of them is an error.
+    pub fn run(&mut self, script: &str) -> io::Result<()> {
+        self.send(script)?;
+        self.until_ready()
+    }
+
+    /// Sends statements and waits for nothing.
+    pub fn send(&mut self, script: &str) -> io::Result<()> {
+        let length = u32::try_from(script.len() + 5).unwrap_or(u32::MAX);
+        let mut message = vec![b'Q'];
+        message.extend(length.to_be_bytes());
+        message.extend(script.as_bytes());
+        message.push(0);
+        self.stream.write_all(&message)
+    }
+
+    fn until_ready(&mut self) -> io::Result<()> {
+        let mut failed = false;
+        loop {
+            let mut head = [0; 5];
+            self.stream.read_exact(&mut head)?;
+            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+            let mut rest = vec![0; (length as usize).saturating_sub(4)];
+            self.stream.read_exact(&mut rest)?;
+            match head[0] {
+                b'E' => failed = true,
+                b'Z' if failed => return Err(io::Error::other("a statement failed")),
+                b'Z' => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+}
