@@ -54,7 +54,7 @@ grant select, insert, update, delete
   to hooks_admin;
 grant select, insert, update, delete on hooks.subscription to hooks_admin;
 grant select, delete on hooks.event, hooks.idempotency_key to hooks_admin;
-grant select on hooks.installation, hooks.queue_state, hooks.queue_grant to hooks_admin;
+grant select on hooks.installation, hooks.queue_state, hooks.queue_grant, hooks.watch_owner to hooks_admin;
 
 -- Functions are named one by one: whoever may execute a trigger function can make a trigger of it.
 grant execute on function
@@ -115,6 +115,8 @@ grant execute on function
   hooks.name_list(text[]),
   hooks.check_watch,
   hooks.check_watch_made(regclass, text),
+  hooks.own_watch(regclass, text),
+  hooks.forget_watches(regclass),
   hooks.refuse(text, text)
   to hooks_admin, hooks_sender;
 
@@ -162,7 +164,7 @@ grant execute on function
   hooks.resume_schedule(text)
   to hooks_admin, hooks_tenant;
 grant execute on function hooks.cron_preview(text, text, timestamptz, integer) to hooks_admin, hooks_reader, hooks_tenant;
-grant execute on function hooks.schedule_problem(oid, text, bigint) to hooks_admin, hooks_reader;
+grant execute on function hooks.owner_problem(oid, text, bigint) to hooks_admin, hooks_reader;
 grant select on hooks.cron_status to hooks_admin, hooks_reader;
 
 grant select on hooks.queue_state to hooks_reader;
@@ -228,6 +230,7 @@ $$;
 select pg_catalog.pg_extension_config_dump('hooks.queue', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_grant', '');
+select pg_catalog.pg_extension_config_dump('hooks.watch_owner', '');
 select pg_catalog.pg_extension_config_dump('hooks.cron', '');
 select pg_catalog.pg_extension_config_dump('hooks.cron_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.message', '');

@@ -150,6 +150,23 @@ comment on column hooks.queue_grant.grantee is 'The role, and whoever has inheri
 comment on column hooks.queue_grant.grantee_name is 'Name that the role had. The row counts only while the role of that number has that name, so no later role inherits it: see hooks.adopt_roles().';
 comment on column hooks.queue_grant.granted_at is 'When the right was given.';
 
+create table hooks.watch_owner (
+  relation     regclass not null,
+  trigger_name name not null,
+  arguments    bytea not null,
+  owner        oid not null,
+  owner_name   text not null,
+  constraint watch_owner_pkey
+    primary key (relation, trigger_name)
+);
+
+comment on table hooks.watch_owner is 'Who made the triggers of hooks.watch(), which send while that role may. Other triggers of hooks.emit() send while the owner of their table may.';
+comment on column hooks.watch_owner.relation is 'The table.';
+comment on column hooks.watch_owner.trigger_name is 'The trigger.';
+comment on column hooks.watch_owner.arguments is 'Its arguments, as in pg_trigger: a trigger that was made anew with others is another one.';
+comment on column hooks.watch_owner.owner is 'Who made it.';
+comment on column hooks.watch_owner.owner_name is 'Name that the role had; the row counts only while it has that name. See hooks.adopt_roles().';
+
 -- Messages that are not finished ------------------------------------------------------------------
 
 -- What its rows must be is checked by a trigger: PostgreSQL parses constraints anew at every INSERT, which is a tenth of

@@ -13,7 +13,7 @@ comment on column hooks.worker.in_flight is 'Messages handed to the I/O threads 
 
 create view hooks.watches as
 select w.relation, w.name, w.queue, w.event_type, w.operations, w.for_each, w.columns, w.exclude,
-       w.ordering_key, w.headers, w.condition, w.enabled, w.triggers, w.problem
+       w.ordering_key, w.headers, w.condition, w.enabled, w.triggers, w.problem, w.owner, w.stopped
 from hooks.list_watches() as w;
 
 comment on view hooks.watches is 'The triggers that send what changes in tables: those of hooks.watch(), a row for each watch, and others that call hooks.emit().';
@@ -31,11 +31,13 @@ comment on column hooks.watches.condition is 'The condition of WHEN, if there is
 comment on column hooks.watches.enabled is 'Whether all of the triggers are enabled.';
 comment on column hooks.watches.triggers is 'The triggers, by name.';
 comment on column hooks.watches.problem is 'Why the triggers fail the statements that fire them; null when they do not.';
+comment on column hooks.watches.owner is 'On whose right they send: who called hooks.watch(), or for other triggers the owner of the table.';
+comment on column hooks.watches.stopped is 'Why they send nothing although statements go through: that role is gone, or has lost the right. Null when they send.';
 
 create view hooks.cron_status as
 select c.id, c.name, q.name as queue, c.event_type as event, c.schedule, c.timezone, c.active,
        c.next_run_at, c.last_run_at, c.last_message_id, c.last_event_id, s.state as last_state,
-       case when c.active then hooks.schedule_problem(c.owner, c.owner_name, c.queue_id) end as problem
+       case when c.active then hooks.owner_problem(c.owner, c.owner_name, c.queue_id) end as problem
 from hooks.cron as c
 left join hooks.queue as q on q.id = c.queue_id
 left join lateral hooks.status(c.last_message_id) as s on true;

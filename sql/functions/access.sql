@@ -57,3 +57,11 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$ select exists (select from pg_catalog.pg_roles as r where r.oid = role and r.rolname::text = name) $$;
 comment on function hooks.role_is(oid, text) is 'Whether the role of that number is there under that name: one that got either later is another role.';
+
+-- Asked at each tick of a schedule, and of watches: who made them may have lost the right meanwhile.
+create function hooks.owner_problem(owner oid, owner_name text, queue_id bigint)
+returns text
+language c
+stable
+as 'MODULE_PATHNAME', 'owner_problem_wrapper';
+comment on function hooks.owner_problem(oid, text, bigint) is 'Why what this role set up sends nothing to a queue, or publishes no events without one; null when it does.';

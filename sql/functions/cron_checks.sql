@@ -81,14 +81,6 @@ end
 $$;
 comment on function hooks.allowed_schedule(text) is 'Id of the schedule of that name; raises 42704 when there is none, and 42501 unless the caller may change it.';
 
--- Asked at each tick: who made the entry may have lost the right meanwhile.
-create function hooks.schedule_problem(owner oid, owner_name text, queue_id bigint)
-returns text
-language c
-stable
-as 'MODULE_PATHNAME', 'schedule_problem_wrapper';
-comment on function hooks.schedule_problem(oid, text, bigint) is 'Why an entry of hooks.cron makes no messages although it is active; null when it does.';
-
 create function hooks.switch_schedule(name text, active boolean)
 returns void
 language plpgsql

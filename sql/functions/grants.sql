@@ -120,6 +120,7 @@ as $$
 declare
   grants bigint;
   entries bigint;
+  watches bigint;
 begin
   update hooks.queue_grant as g set grantee = r.oid
   from pg_roles as r
@@ -131,8 +132,12 @@ begin
   from pg_roles as r
   where r.rolname::text = c.owner_name and r.oid <> c.owner;
   get diagnostics entries = row_count;
+  update hooks.watch_owner as o set owner = r.oid
+  from pg_roles as r
+  where r.rolname::text = o.owner_name and r.oid <> o.owner;
+  get diagnostics watches = row_count;
   perform hooks.announce();
-  return grants + entries;
+  return grants + entries + watches;
 end
 $$;
-comment on function hooks.adopt_roles() is 'Has rights on queues and schedules belong to the roles that have the names now, after a restore into another server. Returns how many were changed. Superusers only: a role made anew under an old name would get what the old one had.';
+comment on function hooks.adopt_roles() is 'Has rights on queues, schedules and watches belong to the roles that have the names now, after a restore into another server. Returns how many were changed. Superusers only: a role made anew under an old name would get what the old one had.';

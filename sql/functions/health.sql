@@ -170,6 +170,17 @@ as $$
                   where s.queue_id = q.id and s.purpose = w.purpose
                     and (s.expires_at is null or s.expires_at > now()))) as l) as s
   union all
+  select 'watches',
+         case when w.n > 0 then 'warn' else 'ok' end,
+         case when w.n > 0 then format('%s watches do not send: %s', w.n, w.names) else 'every table that is watched sends' end,
+         case when w.n > 0 then 'See problem and stopped in hooks.watches; watch the table anew, or give the right back.' end
+  from (select count(*) as n,
+               string_agg(format('%s (%s)', w.relation, w.why), ', ' order by w.place) filter (where w.place <= 5)
+                 || case when count(*) > 5 then ', ...' else '' end as names
+        from (select w.relation, coalesce(w.problem, w.stopped) as why, row_number() over (order by w.relation, w.name) as place
+              from hooks.watches as w
+              where w.enabled and coalesce(w.problem, w.stopped) is not null) as w) as w
+  union all
   select 'bloat',
          case when b.dead > 100000 and b.dead > 4 * b.live then 'warn' else 'ok' end,
          format('%s has %s dead rows and %s live ones', b.relation, b.dead, b.live),

@@ -31,7 +31,9 @@ create function hooks.list_watches(
   out condition text,
   out enabled boolean,
   out triggers name[],
-  out problem text
+  out problem text,
+  out owner name,
+  out stopped text
 )
 returns setof record
 language sql
@@ -42,11 +44,15 @@ as $$
   with emitting as (
     select t.oid, t.tgrelid, t.tgname, t.tgtype, t.tgenabled,
            substring(t.tgname::text, '^hooks_watch:(.*):(?:insert|update|delete|truncate)$') as watch,
-           convert_from(hooks.emit_options(t.tgargs), getdatabaseencoding())::jsonb as options
+           convert_from(hooks.emit_options(t.tgargs), getdatabaseencoding())::jsonb as options,
+           coalesce(o.owner, c.relowner) as owner, o.owner_name
     from pg_trigger as t
+    join pg_class as c on c.oid = t.tgrelid
+    left join hooks.watch_owner as o
+      on o.relation = t.tgrelid and o.trigger_name = t.tgname and o.arguments = t.tgargs
     where t.tgfoid = 'hooks.emit'::regproc and t.tgparentid = 0
   ), watches as (
-    select e.tgrelid, e.watch, e.options,
+    select e.tgrelid, e.watch, e.options, e.owner, coalesce(e.owner_name, r.rolname::text) as owner_name,
            array_agg(o.operation order by o.place) as operations,
            -- A TRUNCATE has no rows.
            case when bool_or(e.tgtype::integer & 1 = 1) then 'row' else 'statement' end as level,
@@ -56,17 +62,23 @@ as $$
     from emitting as e
     join (values (1, 4, 'insert'), (2, 16, 'update'), (3, 8, 'delete'), (4, 32, 'truncate')) as o(place, bit, operation)
       on e.tgtype::integer & o.bit <> 0
-    group by e.tgrelid, e.watch, e.options, case when e.watch is null then e.tgname end
+    left join pg_roles as r on r.oid = e.owner
+    group by e.tgrelid, e.watch, e.options, e.owner, e.owner_name, r.rolname, case when e.watch is null then e.tgname end
+  ), judged as (
+    select w.*, q.id as queue_id,
+           coalesce(w.options ->> 'problem',
+             case when w.options ? 'event' then hooks.event_problem(w.tgrelid, w.options ->> 'event', w.operations)
+                  when q.id is null then format('queue "%s" does not exist', w.options ->> 'queue') end,
+             hooks.missing_column(w.tgrelid, w.options)) as problem
+    from watches as w
+    left join hooks.queue as q on q.name = w.options ->> 'queue'
   )
   select w.tgrelid::regclass, w.watch, w.options ->> 'queue', w.options ->> 'event', w.operations, w.level,
          hooks.json_names(w.options -> 'columns'), hooks.json_names(w.options -> 'exclude'),
          hooks.json_names(w.options -> 'ordering_key'), hooks.json_names(w.options -> 'headers'), w.condition, w.enabled, w.triggers,
-         coalesce(w.options ->> 'problem',
-           case when w.options ? 'event' then hooks.event_problem(w.tgrelid, w.options ->> 'event', w.operations)
-                when q.id is null then format('queue "%s" does not exist', w.options ->> 'queue') end,
-           hooks.missing_column(w.tgrelid, w.options))
-  from watches as w
-  left join hooks.queue as q on q.name = w.options ->> 'queue'
+         w.problem, w.owner_name::name,
+         case when w.problem is null then hooks.owner_problem(w.owner, w.owner_name, w.queue_id) end
+  from judged as w
 $$;
 comment on function hooks.list_watches is 'The triggers that send what changes in tables; hooks.watches shows them.';
 
@@ -170,11 +182,53 @@ begin
   foreach statement in array statements loop
     execute statement;
   end loop;
+  perform hooks.own_watch(relation, watch);
   perform hooks.check_watch_made(relation, watch);
   return watch;
 end
 $$;
 comment on function hooks.create_watch is 'What hooks.watch() does, told the search_path of its caller.';
+
+-- Whoever may put triggers on the table could have made these.
+create function hooks.own_watch(relation regclass, watch text)
+returns void
+language hooks_plpgsql
+as $$
+#variable_conflict use_variable
+begin
+  if not has_table_privilege(hooks.caller(), relation, 'trigger') then
+    raise exception using errcode = 'insufficient_privilege',
+      message = format('permission denied for table %s', relation),
+      hint = 'Watch tables that you own.';
+  end if;
+  delete from hooks.watch_owner as o
+  where not exists (select from pg_class as c where c.oid = o.relation);
+  insert into hooks.watch_owner as o (relation, trigger_name, arguments, owner, owner_name)
+  select t.tgrelid, t.tgname, t.tgargs, r.oid, r.rolname
+  from pg_trigger as t
+  join pg_roles as r on r.oid = hooks.caller()
+  where t.tgrelid = relation
+    and t.tgparentid = 0
+    and t.tgfoid = 'hooks.emit'::regproc
+    and substring(t.tgname::text, '^hooks_watch:(.*):(?:insert|update|delete|truncate)$') = watch
+  on conflict on constraint watch_owner_pkey do update
+  set (arguments, owner, owner_name) = row(excluded.arguments, excluded.owner, excluded.owner_name);
+end
+$$;
+comment on function hooks.own_watch(regclass, text) is 'Notes that the caller made the triggers of a watch.';
+
+create function hooks.forget_watches(relation regclass)
+returns void
+language hooks_plpgsql
+as $$
+#variable_conflict use_variable
+begin
+  delete from hooks.watch_owner as o
+  where o.relation = relation
+    and not exists (select from pg_trigger as t where t.tgrelid = relation and t.tgname = o.trigger_name);
+end
+$$;
+comment on function hooks.forget_watches(regclass) is 'Removes what was noted of triggers of a table that are gone.';
 
 create function hooks.can_watch_truncate(relation regclass)
 returns boolean
@@ -347,6 +401,7 @@ begin
     end loop;
     dropped := dropped + 1;
   end loop;
+  perform hooks.forget_watches(relation);
   if dropped = 0 and name is not null then
     raise exception using errcode = 'undefined_object',
       message = format('table %s is not watched as "%s"', relation, name),

@@ -89,7 +89,7 @@ pub fn quoted(name: Option<&AnyElement>) -> String {
 }
 
 #[pg_extern(sql = false)]
-fn schedule_problem(
+fn owner_problem(
     owner: Option<Oid>,
     owner_name: Option<AnyElement>,
     queue_id: Option<i64>,
@@ -102,14 +102,20 @@ fn schedule_problem(
     if !caller::is_named(owner, &name) {
         return Some(format!("its owner \"{}\" is gone", shown(&name)));
     }
-    let (allowed, what) = match queue_id {
-        Some(queue_id) => (
-            may(owner, queue_id, Privilege::Send, Called::by(call)),
-            "send to its queue",
-        ),
-        None => (may_with_all(owner, Privilege::Send), "publish events"),
+    let what = match queue_id {
+        Some(_) => "send to its queue",
+        None => "publish events",
     };
+    let allowed = may_send(owner, queue_id, Called::by(call));
     (!allowed).then(|| format!("its owner \"{}\" may not {what}", shown(&name)))
+}
+
+/// Whether a role may send to this queue, or publish events if there is none.
+pub fn may_send(role: Oid, queue_id: Option<i64>, called: Called) -> bool {
+    match queue_id {
+        Some(queue_id) => may(role, queue_id, Privilege::Send, called),
+        None => may_with_all(role, Privilege::Send),
+    }
 }
 
 fn named(privilege: &str) -> Result<Privilege, Error> {

@@ -13,6 +13,7 @@ mod rows;
 mod sending;
 mod settings;
 mod shape;
+mod warrant;
 
 use pgrx::pg_guard;
 use pgrx::pg_sys::{Datum, FunctionCallInfo, Pg_finfo_record};
@@ -50,6 +51,9 @@ fn send_changes(call: &Call) -> Result<(), Error> {
         return Ok(());
     }
     let plan = Plan::of(call)?;
+    if !warrant::holds(call, &plan) {
+        return Ok(());
+    }
     match &plan.emission.target {
         Target::Queue(queue) => sending::send(call, &plan, queue),
         Target::Event(template) => {

@@ -141,7 +141,7 @@ statement!(
               e.last >= e.first
                 and (c.overlap = 'allow'
                      or not exists (select from hooks.message as m where m.cron_id = c.id))
-                and hooks.schedule_problem(c.owner, c.owner_name, c.queue_id) is null as runs
+                and hooks.owner_problem(c.owner, c.owner_name, c.queue_id) is null as runs
        from unnest($1::bigint[], $2::timestamptz[], $3::boolean[], $4::timestamptz[], $5::integer[], $6::integer[])
          as e(id, planned, publishes, next_run_at, first, last)
        join hooks.cron as c on c.id = e.id

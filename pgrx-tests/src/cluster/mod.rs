@@ -137,6 +137,18 @@ impl Cluster {
         command::output(psql.arg(script_file))
     }
 
+    /// A dump of `database`, as a script.
+    #[track_caller]
+    pub fn dump(&self, database: &str) -> String {
+        let mut dump = std::process::Command::new(self.tree.program("pg_dump"));
+        dump.args(["--username", "postgres", "--host"]).arg(&self.folder);
+        dump.args(["--port", &self.port.to_string(), database]);
+        match command::output(&mut dump) {
+            Ok(script) => script,
+            Err(failure) => panic!("could not dump {database}: {failure}"),
+        }
+    }
+
     /// The command that connects a person to `database`.
     pub fn psql_line(&self, database: &str) -> String {
         let psql = self.tree.program("psql");

@@ -9,3 +9,4 @@ mod owners;
 mod roles;
 mod schedules;
 mod tenants;
+mod watches;

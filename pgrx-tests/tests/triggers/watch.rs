@@ -45,7 +45,8 @@ fn watches_lists_what_was_asked_for() {
         "operations": ["insert", "delete"], "for_each": "row",
         "columns": ["id", "createdAt"], "exclude": null, "ordering_key": ["id"], "headers": ["x-a"],
         "condition": "(pg_trigger_depth() < 9)", "enabled": true,
-        "triggers": ["hooks_watch:mine:delete", "hooks_watch:mine:insert"], "problem": null
+        "triggers": ["hooks_watch:mine:delete", "hooks_watch:mine:insert"], "problem": null,
+        "owner": "postgres", "stopped": null
     });
     assert_eq!(listed, expected);
     site.run("alter table t disable trigger \"hooks_watch:mine:insert\"");

@@ -84,6 +84,11 @@ impl<'a> Call<'a> {
         unsafe { (*self.data.tg_relation).rd_id }
     }
 
+    pub fn owner_of_table(&self) -> pg_sys::Oid {
+        // SAFETY: the relation of a trigger call is open.
+        unsafe { (*(*self.data.tg_relation).rd_rel).relowner }
+    }
+
     /// What stands in the parentheses of `hooks.emit(...)`.
     pub fn arguments(&self) -> Vec<Name> {
         let count = usize::try_from(self.trigger.tgnargs).unwrap_or(0);

@@ -1,0 +1,140 @@
+//! On whose right a trigger sends, and whether that role still has it.
+//!
+//! A trigger that `hooks.watch()` made sends while who made it may; another one while the owner of its table
+//! may. When the right is gone the trigger does nothing, and the statement goes through.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+
+use super::call::Call;
+use super::plan::Plan;
+use super::settings;
+use crate::api::owner::Called;
+use crate::api::prepared::{self, Prepared};
+use crate::api::{access, caller, queue};
+use crate::domain::emission::{Name, Target};
+use crate::wake;
+
+/// The role that answers for a trigger; for a partition, for that of the partitioned table.
+const OWNER: &str = "with recursive line as (
+    select t.tgrelid, t.tgname, t.tgargs, t.tgparentid
+    from pg_trigger as t
+    where t.oid = $1
+    union all
+    select t.tgrelid, t.tgname, t.tgargs, t.tgparentid
+    from line
+    join pg_trigger as t on t.oid = line.tgparentid
+  )
+  select coalesce(o.owner, c.relowner), convert_to(o.owner_name, 'SQL_ASCII')
+  from line as l
+  join pg_class as c on c.oid = l.tgrelid
+  left join hooks.watch_owner as o
+    on o.relation = l.tgrelid and o.trigger_name = l.tgname and o.arguments = l.tgargs
+  where l.tgparentid = 0";
+
+/// The role, and the name that it has to have if it made the trigger.
+#[derive(Clone)]
+struct Owner {
+    role: Oid,
+    name: Option<Name>,
+}
+
+/// What an answer depends on, as far as PostgreSQL and the commits of others tell of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    tables: u64,
+    roles: u64,
+    queues: Option<i64>,
+}
+
+struct Known {
+    owner: Owner,
+    holds: bool,
+    stamp: Stamp,
+    transaction: i64,
+}
+
+thread_local! {
+    /// By trigger. Never dropped: at the end of a backend its memory goes first.
+    static KNOWN: RefCell<ManuallyDrop<HashMap<Oid, Known>>> = RefCell::default();
+    static PREPARED: Prepared = const { OnceCell::new() };
+}
+
+/// Most triggers that a backend remembers.
+const MOST: usize = 1000;
+
+/// Whether the trigger is to send. It is for a queue that does not exist: that is another mistake.
+pub fn holds(call: &Call, plan: &Plan) -> bool {
+    let stamp = Stamp {
+        tables: settings::generation(),
+        roles: caller::role_changes(),
+        queues: wake::queue_generation(),
+    };
+    let transaction = wake::transaction_start();
+    let known = KNOWN.with_borrow(|known| {
+        let known = known.get(&call.trigger()).filter(|known| known.stamp == stamp)?;
+        let here = known.transaction == transaction;
+        // What is allowed holds as long as nobody changes it. What is not is asked in each transaction.
+        let verdict = (stamp.queues.is_some() && (known.holds || here)).then_some(known.holds);
+        // A snapshot, or changes of our own, that others do not share: true until the transaction ends.
+        let owner = (stamp.queues.is_some() || here).then(|| known.owner.clone());
+        Some((verdict, owner))
+    });
+    let (verdict, owner) = known.unwrap_or((None, None));
+    if let Some(holds) = verdict {
+        return holds;
+    }
+    let owner = owner.unwrap_or_else(|| owner_of(call));
+    let holds = may(&owner, call.called(), &plan.emission.target);
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= MOST {
+            known.clear();
+        }
+        let answer = Known {
+            owner,
+            holds,
+            stamp,
+            transaction,
+        };
+        known.insert(call.trigger(), answer);
+    });
+    holds
+}
+
+fn owner_of(call: &Call) -> Owner {
+    let arguments = [call.trigger().into()];
+    let found: spi::Result<Option<Owner>> = call.called().as_owner(|| {
+        prepared::run((&PREPARED, OWNER), &arguments, |mut rows| {
+            let Some(row) = rows.next() else { return Ok(None) };
+            let role = row.get(1)?.ok_or(spi::Error::InvalidPosition)?;
+            Ok(Some(Owner {
+                role,
+                name: row.get(2)?,
+            }))
+        })
+    });
+    // A snapshot may be older than the trigger.
+    found.ok().flatten().unwrap_or_else(|| Owner {
+        role: call.owner_of_table(),
+        name: None,
+    })
+}
+
+fn may(owner: &Owner, called: Called, target: &Target) -> bool {
+    if owner
+        .name
+        .as_ref()
+        .is_some_and(|name| !caller::is_named(owner.role, name))
+    {
+        return false;
+    }
+    match target {
+        Target::Event(_) => access::may_send(owner.role, None, called),
+        Target::Queue(name) => queue::by_text(name, called)
+            .map_or(true, |queue| access::may_send(owner.role, Some(queue.id), called)),
+    }
+}
