@@ -202,7 +202,8 @@ grant execute on function
   hooks.wait(bigint, interval),
   hooks.health(),
   hooks.preloaded(),
-  hooks.workers()
+  hooks.workers(),
+  hooks.queues_in_flight()
   to hooks_admin, hooks_reader;
 
 -- Statistics. The functions of histograms touch nothing.

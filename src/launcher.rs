@@ -18,7 +18,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::wake::Extension;
-use crate::{guc, session, wake};
+use crate::{guc, log, session, wake};
 
 /// How often it looks for databases that appeared without CREATE EXTENSION: copies of a template.
 const RESCAN: Duration = Duration::from_secs(60);
@@ -185,7 +185,7 @@ impl Launcher {
         }
         let Some(worker) = start_worker(oid) else {
             if !std::mem::replace(&mut self.told_of_no_room, true) {
-                log!("could not start a pg_hooks worker: max_worker_processes is used up");
+                log::no_worker_slot();
             }
             return Some(RESTART_PAUSE);
         };

@@ -10,6 +10,7 @@ mod delivery;
 mod follow;
 mod notices;
 mod results;
+mod showing;
 mod survey;
 mod tallying;
 mod tidying;
@@ -24,9 +25,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 
 use cron::Cron;
+use showing::Showing;
 use survey::Survey;
 use tallying::Tallying;
 use tidying::Tidying;
@@ -41,7 +42,7 @@ use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, Record};
 use crate::wait::WaitSet;
-use crate::{guc, wake};
+use crate::{guc, log, wake};
 
 /// How long an orderly end waits for attempts that are on the wire.
 const LAST_ATTEMPTS: Duration = Duration::from_secs(1);
@@ -79,6 +80,7 @@ struct Leader {
     tidying: Tidying,
     tallying: Tallying,
     trying: Trying,
+    showing: Showing,
     press: RefCell<Press>,
     /// Queues that do not exist and that messages name.
     orphaned: Vec<QueueId>,
@@ -101,7 +103,7 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
     leader.begin_history();
     let waits = WaitSet::new(leader.pool.wake_fd());
     database.lead(session::to_postgres(session::now()).into());
-    log!("pg_hooks worker leads in this database");
+    log::leads();
     while !session::terminating() {
         let sleep = leader.turn();
         if !sleep.is_zero() {
@@ -136,14 +138,15 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         store::forget_open_breakers(client)?;
         Ok((store::begin_leading(client)?, store::load_failing(client)?))
     });
-    let (installation, failing) =
-        begun.unwrap_or_else(|failure| give_up("could not begin to lead", &failure));
-    let pool = Pool::start(pool_settings()).unwrap_or_else(|error| {
-        warning!("pg_hooks worker could not start: {error}");
+    let (installation, failing) = begun.unwrap_or_else(|failure| {
+        log::could_not_begin(failure);
         session::exit_for_restart()
     });
-    warn(pool.shortfall());
-    warn(pool.distrust());
+    let pool = Pool::start(pool_settings()).unwrap_or_else(|error| {
+        log::could_not_start(error);
+        session::exit_for_restart()
+    });
+    tell_of_lacks(&pool);
     let now = session::now();
     let mut scheduler = Scheduler::new(pool.capacity(), (!installation.ended_clean).then_some(now));
     scheduler.set_disable_after(guc::disable_after());
@@ -166,6 +169,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         tidying: Tidying::begin(),
         tallying: Tallying::begin(now),
         trying: Trying::new(),
+        showing: Showing::new(),
         press: RefCell::default(),
         orphaned: Vec::new(),
         prepared: Some(BTreeSet::new()),
@@ -178,25 +182,23 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
     }
 }
 
-fn give_up(what: &str, failure: &Failure) -> ! {
-    warning!("pg_hooks worker {what}: {failure}");
-    session::exit_for_restart()
-}
-
 /// Tells the operator what the I/O threads lack.
-fn warn(complaint: Option<String>) {
-    if let Some(complaint) = complaint {
-        warning!("pg_hooks worker {complaint}");
+fn tell_of_lacks(pool: &Pool) {
+    if let Some(shortfall) = pool.shortfall() {
+        log::few_descriptors(shortfall);
+    }
+    if let Some(problem) = pool.distrust() {
+        log::distrusts(problem);
     }
 }
 
 fn pool_settings() -> Settings {
     let rules = guc::address_rules().unwrap_or_else(|problem| {
-        warning!("the settings of addresses are not valid, so they allow nothing: {problem}");
+        log::addresses_invalid(problem);
         AddressRules::strictest()
     });
     let proxy = guc::proxy().unwrap_or_else(|problem| {
-        warning!("hooks.proxy is not valid, so none is used: {problem}");
+        log::proxy_invalid(problem);
         None
     });
     Settings {
@@ -228,8 +230,7 @@ impl Leader {
 
     fn reconfigure(&mut self) {
         self.pool.reconfigure(pool_settings());
-        warn(self.pool.shortfall());
-        warn(self.pool.distrust());
+        tell_of_lacks(&self.pool);
         self.scheduler.set_slots(self.pool.capacity());
         self.scheduler.set_disable_after(guc::disable_after());
         // The files that hold secrets and keys may have changed as well.
@@ -262,7 +263,7 @@ impl Leader {
             store::end_leading(client)
         });
         if let Err(failure) = ended {
-            log!("pg_hooks worker could not note its end: {failure}");
+            log::could_not_note_end(failure);
         }
         session::exit_for_restart()
     }

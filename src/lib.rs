@@ -14,6 +14,7 @@ mod fault;
 mod guc;
 mod launcher;
 mod leader;
+mod log;
 mod render;
 mod session;
 mod store;

@@ -4,6 +4,7 @@
 //! callback puts one note per queue into the ring of the database and wakes the leader. The callback
 //! uses atomics and SetLatch only: an error there would take the server down.
 
+mod board;
 mod ring;
 mod shared;
 mod trial;

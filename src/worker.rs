@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use pgrx::{PgTryBuilder, pg_sys};
 
 use crate::session::Failure;
-use crate::{leader, session, store, wake};
+use crate::{leader, log, session, store, wake};
 
 /// `locktag_field4` of the leader lock. The SQL functions for advisory locks can only set 1 and 2, so
 /// no user can take this lock.
@@ -24,10 +24,7 @@ pub extern "C-unwind" fn pg_hooks_worker_main(argument: pg_sys::Datum) {
         session::exit_for_good()
     }
     let Some(database) = wake::my_database() else {
-        warning!(
-            "pg_hooks cannot serve this database: {} others have the extension",
-            wake::MAX_DATABASES
-        );
+        log::too_many_databases(wake::MAX_DATABASES);
         session::exit_for_good()
     };
     enter(database);
@@ -47,7 +44,7 @@ fn look_for_extension() -> Option<pg_sys::Oid> {
     let begun = wake::known_database().map(|database| (database, database.begin_look()));
     let found = session::transaction(c"pg_hooks: looking for the extension", store::extension_oid);
     let found = found.unwrap_or_else(|failure| {
-        warning!("pg_hooks worker could not read pg_extension: {failure}");
+        log::could_not_look(failure);
         // With an entry, the launcher has somebody look again.
         wake::my_database();
         session::exit_for_restart()

@@ -54,7 +54,7 @@ begin
       cross join published as p
       returning m.queue_id;
     exception when others then
-      raise warning 'could not publish %: %', b.type, sqlerrm;
+      raise warning '[PGH309] could not publish %: %', b.type, sqlerrm;
     end;
   end loop;
 end

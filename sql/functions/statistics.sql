@@ -255,7 +255,9 @@ select q.id as queue_id,
        q.name as queue,
        case when s.state in ('open', 'disabled') then s.state when q.active then coalesce(s.state, 'active') else 'paused' end as state,
        b.due + b.scheduled + b.retrying as live,
-       b.due, b.scheduled, b.retrying, b.capped,
+       b.due, b.scheduled, b.retrying,
+       coalesce(f.in_flight, 0) as in_flight,
+       b.capped,
        b.oldest_due_at,
        pg_catalog.now() - b.oldest_due_at as oldest_due_age,
        coalesce(t.attempts, 0) as attempts,
@@ -272,6 +274,7 @@ select q.id as queue_id,
 from hooks.queue as q
 left join hooks.queue_state as s on s.queue_id = q.id
 left join hooks.queue_total as t on t.queue_id = q.id
+left join hooks.queues_in_flight() as f on f.queue_id = q.id
 cross join lateral hooks.backlog(q.id) as b
 left join lateral (
   select pg_catalog.sum(c.cancelled)::bigint as cancelled from hooks.tally_cancelled as c where c.queue_id = q.id
@@ -285,6 +288,7 @@ comment on column hooks.queue_stats.live is 'Messages that are not finished: due
 comment on column hooks.queue_stats.due is 'Messages that are due, those on the wire included.';
 comment on column hooks.queue_stats.scheduled is 'Messages whose first attempt is at a later time.';
 comment on column hooks.queue_stats.retrying is 'Messages that wait for another attempt.';
+comment on column hooks.queue_stats.in_flight is 'Those of the due ones that are on the wire, or whose result is not recorded yet; a tenth of a second old at most.';
 comment on column hooks.queue_stats.capped is 'Whether counting stopped at 100,000 due messages or 100,000 others: there may be more.';
 comment on column hooks.queue_stats.oldest_due_at is 'When the message that is due longest became so.';
 comment on column hooks.queue_stats.oldest_due_age is 'For how long.';

@@ -27,3 +27,14 @@ language c
 volatile
 as 'MODULE_PATHNAME', 'announce_wrapper';
 comment on function hooks.announce() is 'Has the launcher look for a worker of this database at commit.';
+
+create function hooks.queues_in_flight(
+  out queue_id bigint,
+  out in_flight bigint
+)
+returns setof record
+language c
+volatile
+rows 10
+as 'MODULE_PATHNAME', 'queues_in_flight_wrapper';
+comment on function hooks.queues_in_flight() is 'The queues that have messages on the wire, and how many; with more than 64 on the wire in all, as of a tenth of a second ago at most.';

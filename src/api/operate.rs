@@ -43,6 +43,13 @@ fn workers() -> TableIterator<
     TableIterator::new(rows)
 }
 
+#[pg_extern(sql = false)]
+fn queues_in_flight() -> TableIterator<'static, (name!(queue_id, i64), name!(in_flight, i64))> {
+    let shown = wake::my_database().map(|database| database.board.read());
+    let rows = shown.unwrap_or_default().into_iter();
+    TableIterator::new(rows.map(|(queue_id, in_flight)| (queue_id, i64::from(in_flight))))
+}
+
 fn worker_rows(database: &wake::Database) -> Vec<WorkerRow> {
     let leader_pid = database.leader_pid.load(Ordering::Acquire);
     let row = |worker: &wake::WorkerEntry| {

@@ -61,6 +61,8 @@ pub struct Scheduler {
     /// Queues that hold as many slots or bytes as are left for all; they wait for a release.
     squeezed: Vec<QueueId>,
     in_flight: HashMap<MessageId, Flight>,
+    /// Grows whenever a message takes off or lands.
+    flight_changes: u64,
     /// How many of these have an ordering key.
     keyed: usize,
     /// Queues that have more to send and as much in flight as they may.
@@ -92,6 +94,7 @@ impl Scheduler {
             turns: VecDeque::new(),
             squeezed: Vec::new(),
             in_flight: HashMap::new(),
+            flight_changes: 0,
             keyed: 0,
             pressed: 0,
             bytes: 0,
@@ -257,6 +260,22 @@ impl Scheduler {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// How many messages have taken off and landed.
+    #[must_use]
+    pub fn flight_changes(&self) -> u64 {
+        self.flight_changes
+    }
+
+    /// The queues that have messages in flight, and how many.
+    #[must_use]
+    pub fn in_flight_by_queue(&self) -> HashMap<QueueId, u32> {
+        let mut counts = HashMap::new();
+        for flight in self.in_flight.values() {
+            *counts.entry(flight.queue_id).or_default() += 1;
+        }
+        counts
     }
 
     /// Messages in flight that took off after this.

@@ -13,7 +13,7 @@ use super::{LOCK_POLL, Leader};
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, CronRow, Ran, Run};
-use crate::worker;
+use crate::{log, worker};
 
 /// Entries handled in one transaction: some milliseconds. In between, deliveries go on.
 const SLICE: usize = 500;
@@ -80,7 +80,7 @@ impl Cron {
     fn take_over(&mut self, row: CronRow) {
         let id = row.id;
         if let Err(problem) = self.agenda.put(row) {
-            warning!("pg_hooks does not run schedule {id}, which is not valid: {problem}");
+            log::schedule_invalid(id, problem);
         }
     }
 }
@@ -162,11 +162,7 @@ impl Leader {
                 self.leave_if_extension_is_gone(&failure);
                 for run in &runs {
                     if let Some(pause) = self.cron.agenda.rest(run.id, now) {
-                        let seconds = pause.as_secs();
-                        warning!(
-                            "schedule {} could not run, and rests for {seconds} s: {failure}",
-                            run.id
-                        );
+                        log::schedule_rests(run.id, pause.as_secs(), &failure);
                     }
                 }
                 Ok(())
@@ -177,7 +173,7 @@ impl Leader {
     fn store_ticks(&mut self, runs: &[Run], now: Timestamp) -> Result<Ran, Failure> {
         self.telling_transaction(c"pg_hooks: making messages of schedules", |leader, client| {
             if !worker::leads() {
-                log!("pg_hooks worker ends: it leads no longer");
+                log::lost_the_lead();
                 session::exit_for_restart()
             }
             let ran = store::run_cron(client, runs, now)?;

@@ -11,8 +11,8 @@ use super::tallying::dead_among;
 use crate::domain::queue::QueueId;
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
-use crate::store;
 use crate::wake::Note;
+use crate::{log, store};
 
 /// How often to look whether a prepared transaction was committed, of which no note tells.
 const PREPARED_POLL: Duration = Duration::from_millis(500);
@@ -127,7 +127,7 @@ impl Leader {
         if buried == 0 {
             self.orphaned.clear();
         } else {
-            log!("{buried} messages of dropped queues became dead letters");
+            log::orphans_buried(buried);
         }
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Leader {
                 session::transaction(c"pg_hooks: looking for the extension", store::extension_oid)
             && extension != Some(self.extension)
         {
-            log!("pg_hooks worker ends: the extension was dropped");
+            log::extension_dropped();
             session::exit_for_restart()
         }
     }

@@ -1,7 +1,5 @@
 //! Showing in the tables what happens to a queue as a whole: breakers, and queues switched off.
 
-use pgrx::prelude::*;
-
 use super::Leader;
 use crate::domain::breaker::Change;
 use crate::domain::bulletin::Kind;
@@ -9,7 +7,7 @@ use crate::domain::failing::FailingChange;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::Notice;
 use crate::session::{self, Failure};
-use crate::store;
+use crate::{log, store};
 
 impl Leader {
     /// Takes in what the scheduler learnt. That a queue is to be disabled is said by every answer of its
@@ -38,7 +36,7 @@ impl Leader {
     fn show(&mut self, queue_id: QueueId, notice: Notice) -> Result<(), Failure> {
         match notice {
             Notice::Breaker(Change::Tripped { until }) => {
-                log!("circuit breaker of queue {queue_id} opened: too many attempts failed");
+                log::breaker_opened(queue_id);
                 self.show_state(|leader, client| {
                     store::note_open_breaker(client, queue_id, until)?;
                     let reason = "too many attempts failed";
@@ -50,7 +48,7 @@ impl Leader {
                 Ok(Vec::new())
             }),
             Notice::Breaker(Change::Recovered) => {
-                log!("circuit breaker of queue {queue_id} closed: its receiver is back");
+                log::breaker_closed(queue_id);
                 self.show_state(|leader, client| {
                     store::note_closed_breaker(client, queue_id)?;
                     leader.tell_of_queue(client, Kind::Recovered, queue_id, "its receiver is back", None)
@@ -80,7 +78,7 @@ impl Leader {
                 Ok(Vec::new())
             }
         })?;
-        log!("queue {queue_id} was disabled: {reason}");
+        log::queue_disabled(queue_id, reason);
         self.load_changed(vec![queue_id])
     }
 

@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use super::{LINGER, LOCK_POLL, Leader};
 use crate::domain::scheduler::{MessageId, Verdict};
 use crate::domain::time::Timestamp;
+use crate::log;
 use crate::session::{self, Failure};
 use crate::store::{self, Record, Recorded};
 
@@ -150,7 +151,7 @@ impl Leader {
     fn park(&mut self, records: Vec<Record>, failure: &Failure) {
         for record in records {
             let id = record.attempt.message_id;
-            warning!("could not record the result of message {id}, which is parked: {failure}");
+            log::parked(id, failure);
             self.scheduler.park(id);
         }
     }
@@ -182,11 +183,7 @@ impl Leader {
 
     pub fn tell_buried(&mut self, buried: &[store::Buried]) {
         for letter in buried {
-            log!(
-                "message {} of queue {} became a dead letter",
-                letter.id,
-                letter.queue_id
-            );
+            log::dead_letter(letter.id, letter.queue_id);
             if let Some(queue_id) = letter.copied_to {
                 self.scheduler.note_due(queue_id, session::now());
             }

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 
 use super::Leader;
 use crate::domain::queue::QueueId;
-use crate::guc;
 use crate::session::{self, Failure};
 use crate::store::{self, QueueRow, Surveyed};
+use crate::{guc, log};
 
 /// Queues looked at in one turn: some milliseconds.
 const SLICE: i32 = 500;
@@ -192,17 +191,15 @@ impl Leader {
                     let shown = problem.clone().unwrap_or_default();
                     if self.survey.note_secret_problem(id, problem) {
                         if is_held {
-                            warning!(
-                                "pg_hooks holds the messages of queue {id} until this is put right: {shown}"
-                            );
+                            log::queue_held(id, shown);
                         } else {
-                            warning!("pg_hooks cannot use all secrets of queue {id}: {shown}");
+                            log::secrets_unusable(id, shown);
                         }
                     }
                     self.scheduler.load_queue(Arc::new(queue));
                 }
                 Err(problem) => {
-                    warning!("pg_hooks sends nothing to queue {id}, which is not valid: {problem}");
+                    log::queue_invalid(id, problem);
                     self.scheduler.suspend_queue(id);
                 }
             }

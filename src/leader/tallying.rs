@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pgrx::prelude::*;
-
 use super::Leader;
 use crate::domain::tally::Tally;
 use crate::domain::time::Timestamp;
+use crate::log;
 use crate::session::{self, Failure};
 use crate::store::{self, Buried, Logged};
 
@@ -121,7 +120,7 @@ impl Leader {
     /// Folds what is left; if that fails, the next leader does it.
     pub fn fold_at_the_end(&mut self) {
         if let Err(failure) = self.fold(session::now()) {
-            log!("pg_hooks worker leaves counts to the next one: {failure}");
+            log::leaves_counts(failure);
         }
     }
 }

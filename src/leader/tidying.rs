@@ -3,13 +3,12 @@
 //! of times past. And making the partitions of the days to come.
 
 use pgrx::PgSqlErrorCode;
-use pgrx::prelude::*;
 
 use super::Leader;
 use crate::domain::time::Timestamp;
-use crate::guc;
 use crate::session::Failure;
 use crate::store::{self, Day};
+use crate::{guc, log};
 
 /// What is left to look at until the next rescan.
 pub struct Tidying {
@@ -99,7 +98,7 @@ impl Leader {
     pub fn begin_history(&mut self) {
         while self.tidying.calendar || !self.tidying.days.is_empty() {
             if let Err(failure) = self.turn_days() {
-                warning!("pg_hooks worker could not look at the days of the history: {failure}");
+                log::could_not_look_at_days(failure);
             }
         }
     }
@@ -122,7 +121,7 @@ impl Leader {
             Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => Ok(()),
             Err(failure) => {
                 self.leave_if_extension_is_gone(&failure);
-                warning!("pg_hooks could not turn the partition of {day}: {failure}");
+                log::could_not_turn_day(day, failure);
                 Ok(())
             }
             Ok(()) => Ok(()),

@@ -3,10 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pgrx::prelude::*;
-
-use super::{Leader, warn};
+use super::Leader;
 use crate::domain::time::Timestamp;
+use crate::log;
 use crate::session::{self, Failure};
 
 /// So many results are recorded without waiting for more.
@@ -25,7 +24,9 @@ impl Leader {
     /// stop deliveries that do not ask for them.
     pub fn turn(&mut self) -> Duration {
         self.take_results();
-        warn(self.pool.take_complaint());
+        if let Some(complaint) = self.pool.take_complaint() {
+            log::no_descriptor(complaint);
+        }
         let now = session::now();
         if now >= self.follow_at
             && let Err(failure) = self.follow(now)
@@ -54,6 +55,7 @@ impl Leader {
         self.deliver_or_rest(now);
         let in_flight = u32::try_from(self.scheduler.in_flight()).unwrap_or(u32::MAX);
         self.database.in_flight.store(in_flight, Ordering::Relaxed);
+        self.show_flights(now);
         self.time_to_sleep()
     }
 
@@ -81,6 +83,9 @@ impl Leader {
         }
         if !self.notices.is_empty() {
             wake = wake.min(self.notices_at);
+        }
+        if let Some(at) = self.next_showing() {
+            wake = wake.min(at);
         }
         if !self.unrecorded.is_empty() {
             wake = wake.min(self.linger_until.max(self.record_at));
@@ -126,10 +131,7 @@ impl Leader {
     /// Nothing is lost by a failed transaction: what it was to do stays to be done.
     pub fn rest(&mut self, part: &str, failure: &Failure) -> Timestamp {
         self.leave_if_extension_is_gone(failure);
-        warning!(
-            "pg_hooks worker rests from {part} for {} ms: {failure}",
-            FAILURE_PAUSE.as_millis()
-        );
+        log::rests(part, FAILURE_PAUSE.as_millis(), failure);
         session::now().after(FAILURE_PAUSE)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, 
 
 use pgrx::pg_sys;
 
+use super::board::Board;
 use super::ring::Ring;
 use super::trial::Trials;
 
@@ -79,6 +80,8 @@ pub struct Database {
     pub leader_since: AtomicI64,
     /// Messages handed to the I/O threads whose result is not recorded.
     pub in_flight: AtomicU32,
+    /// The same by queue.
+    pub board: Board,
     pub workers: [WorkerEntry; MAX_WORKERS],
     pub notes: Ring,
     leader_latch: AtomicPtr<pg_sys::Latch>,
@@ -115,6 +118,7 @@ impl Database {
     /// Announces this process as the leader: its pid, since when, and the latch that wakes it.
     pub fn lead(&self, since: i64) {
         self.in_flight.store(0, Ordering::Relaxed);
+        self.board.clear();
         self.leader_since.store(since, Ordering::Relaxed);
         // SAFETY: MyProcPid and MyLatch are set for the life of the process; MyLatch points into the
         // PGPROC array in shared memory, which every process maps at the same address.
@@ -131,6 +135,7 @@ impl Database {
             self.leader_latch.store(ptr::null_mut(), Ordering::Release);
             self.leader_pid.store(0, Ordering::Relaxed);
             self.in_flight.store(0, Ordering::Relaxed);
+            self.board.clear();
         }
     }
 
@@ -178,6 +183,7 @@ impl Database {
         self.leader_since.store(0, Ordering::Relaxed);
         self.leader_latch.store(ptr::null_mut(), Ordering::Relaxed);
         self.in_flight.store(0, Ordering::Relaxed);
+        self.board.clear();
         for worker in &self.workers {
             worker.pid.store(0, Ordering::Relaxed);
             worker.started_at.store(0, Ordering::Relaxed);

@@ -122,7 +122,7 @@ fn attempts_at_once_stay_within_the_limit_on_open_files() {
     signal(leader, Signal::HUP);
     wait_for_log(
         leader,
-        "WARNING:  pg_hooks worker makes at most 150 attempts at once instead of 256: \
+        "WARNING:  [PGH403] pg_hooks worker makes at most 150 attempts at once instead of 256: \
          the process may open 300 files, and 150 of them are left to PostgreSQL",
     );
     // Receivers that answer, as those that never did get few slots.

@@ -237,3 +237,69 @@ fn idle_worker_folds_once_and_then_rests() {
     let rested = Duration::from_secs(3).as_secs_f64();
     pg_hooks_tests::wait_until("the worker to rest", SOON, || site.value::<f64>(since) > rested);
 }
+
+/// Queues with something on the wire, and how much.
+const IN_FLIGHT: &str = "select coalesce(string_agg(queue || ' ' || in_flight, ', ' order by queue), '')
+                         from hooks.queue_stats where in_flight > 0";
+
+#[test]
+fn what_is_on_the_wire_is_told_of_each_queue() {
+    let mut site = Site::new();
+    for name in ["a", "b", "idle"] {
+        site.receiver.on(&format!("/{name}"), Behaviour::Hang);
+        site.queue(name, ", max_in_flight => 3");
+    }
+    site.run("select hooks.send_batch('a', array['1', '2', '3', '4', '5']); select hooks.send('b', '1')");
+    site.arrivals("a", 3);
+    site.arrivals("b", 1);
+    site.wait_until(&format!("select ({IN_FLIGHT}) = 'a 3, b 1'"));
+    let told = row(
+        &mut site.client,
+        "select live, due, in_flight from hooks.queue_stats where queue = 'a'",
+    );
+    assert_eq!(
+        (
+            told.get::<_, i64>(0),
+            told.get::<_, i64>(1),
+            told.get::<_, i64>(2)
+        ),
+        (5, 5, 3)
+    );
+    assert!(site.value::<bool>("select in_flight = 4 from hooks.stats"));
+    let leader: i32 = site.value("select pid from hooks.worker where leader");
+    site.run(&format!("select pg_terminate_backend({leader})"));
+    site.wait_until(&format!(
+        "select not exists (select from hooks.worker where pid = {leader})"
+    ));
+    // The next leader sends them again, and tells what it has on the wire, not what that one had.
+    site.wait_until(&format!("select ({IN_FLIGHT}) = 'a 3, b 1'"));
+    for path in ["/a", "/b"] {
+        site.receiver.on(path, Behaviour::status(200));
+        site.receiver.release(path);
+    }
+    site.settle();
+    site.wait_until(&format!("select ({IN_FLIGHT}) = ''"));
+}
+
+/// With so many, what is shown lags behind, but not for long.
+#[test]
+fn what_is_on_the_wire_is_told_of_many_too() {
+    let mut site = Site::new();
+    let queues: Vec<String> = (1..=20).map(|queue| format!("q{queue}")).collect();
+    for queue in &queues {
+        site.receiver.on(&format!("/{queue}"), Behaviour::Hang);
+        site.queue(queue, "");
+        site.run(&format!(
+            "select hooks.send_batch('{queue}', array_fill('x'::text, array[20]))"
+        ));
+    }
+    site.wait_until(
+        "select sum(in_flight) > 64 and sum(in_flight) = (select in_flight from hooks.stats) from hooks.queue_stats",
+    );
+    for queue in &queues {
+        site.receiver.on(&format!("/{queue}"), Behaviour::status(200));
+        site.receiver.release(&format!("/{queue}"));
+    }
+    site.settle();
+    site.wait_until(&format!("select ({IN_FLIGHT}) = ''"));
+}

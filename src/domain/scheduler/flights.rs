@@ -183,6 +183,7 @@ impl Scheduler {
             },
         );
         self.keyed += usize::from(row.ordering_key.is_some());
+        self.flight_changes = self.flight_changes.wrapping_add(1);
         lane.in_flight += 1;
         lane.bytes += weight;
         self.bytes += weight;
@@ -268,6 +269,7 @@ impl Scheduler {
         let Some(flight) = self.in_flight.remove(&id) else {
             return;
         };
+        self.flight_changes = self.flight_changes.wrapping_add(1);
         let queue_id = flight.queue_id;
         self.keyed -= usize::from(flight.ordering_key.is_some());
         self.bytes = self.bytes.saturating_sub(flight.weight);

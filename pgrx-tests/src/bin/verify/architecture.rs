@@ -16,7 +16,7 @@ struct Rule {
     forbidden: &'static [&'static str],
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule {
         says: "domain, deliver and render know no Postgres",
         within: &["src/domain", "src/deliver", "src/render"],
@@ -54,6 +54,12 @@ const RULES: [Rule; 6] = [
         within: &["src"],
         except: &["src/guc.rs", CHECK_HOOKS],
         forbidden: &["GucRegistry", "GucSetting"],
+    },
+    Rule {
+        says: "lines of the server's log are listed, with their ids, in log.rs",
+        within: &["src"],
+        except: &["src/log.rs", "src/api"],
+        forbidden: &["log!(", "warning!(", "notice!(", "info!("],
     },
     Rule {
         says: "nothing that the server runs panics at will",
