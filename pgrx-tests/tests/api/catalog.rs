@@ -182,6 +182,7 @@ fn what_must_survive_a_dump_is_configured_for_it() {
         "hooks.queue_id_seq",
         "hooks.subscription",
         "hooks.subscription_id_seq",
+        "hooks.watch_owner",
     ];
     assert_eq!(dumped, expected);
 }
