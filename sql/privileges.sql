@@ -219,6 +219,10 @@ grant execute on function
 
 grant execute on function hooks.is_healthy(), hooks.report() to hooks_admin, hooks_reader;
 
+-- Copies. Whoever stores rows of queues needs what says where they belong, and their triggers ask for restores.
+grant execute on function hooks.adopt(text), hooks.release(interval), hooks.home(), hooks.restoring() to hooks_admin;
+grant execute on function hooks.place(), hooks.hold() to hooks_admin, hooks_reader;
+
 -- The first days: nobody has a row of today on its way into the default partition while its own is made.
 do $$
 begin

@@ -1,7 +1,7 @@
 -- Views.
 
 create view hooks.worker as
-select w.pid, w.leader, w.started_at, w.leader_since, w.in_flight
+select w.pid, w.leader, w.started_at, w.leader_since, w.in_flight, w.state
 from hooks.workers() as w;
 
 comment on view hooks.worker is 'The background workers of this database: who leads, since when, and how many messages are on the wire.';
@@ -10,6 +10,7 @@ comment on column hooks.worker.leader is 'Whether this process delivers; the oth
 comment on column hooks.worker.started_at is 'When the process began.';
 comment on column hooks.worker.leader_since is 'When it became leader; null for one that waits.';
 comment on column hooks.worker.in_flight is 'Messages handed to the I/O threads whose result is not recorded yet.';
+comment on column hooks.worker.state is 'leading; waiting, to take over; or held: why nothing is sent, as hooks.hold() says.';
 
 create view hooks.watches as
 select w.relation, w.name, w.queue, w.event_type, w.operations, w.for_each, w.columns, w.exclude,

@@ -26,6 +26,7 @@ static ATTEMPT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * DAY_SECON
 static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(-1);
 /// 5 days, as Svix has it.
 static DISABLE_AFTER: GucSetting<i32> = GucSetting::<i32>::new(432_000);
+static START_PAUSED: GucSetting<bool> = GucSetting::<bool>::new(false);
 static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static DENIED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static ALLOWED_PORTS: GucSetting<Option<CString>> =
@@ -144,6 +145,14 @@ pub fn register() {
         RETENTION_CAP,
         GucFlags::UNIT_S,
     );
+    GucRegistry::define_bool_guc(
+        c"hooks.start_paused",
+        c"Nothing is sent from a database until hooks.adopt() is called in it.",
+        c"For a server that is a copy of another one. Counts from each start of the server anew.",
+        &START_PAUSED,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
     let checked = |name, short, long, setting, hook| {
         check::define(name, short, long, setting, GucContext::Sighup, hook);
     };
@@ -256,6 +265,11 @@ pub fn rescan_interval() -> Duration {
 pub fn disable_after() -> Option<Duration> {
     let seconds = u64::try_from(DISABLE_AFTER.get()).unwrap_or(0);
     (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+/// Whether databases wait for `hooks.adopt()`.
+pub fn start_paused() -> bool {
+    START_PAUSED.get()
 }
 
 /// How long an idempotency key is remembered.

@@ -105,7 +105,7 @@ impl Launcher {
         self.forget_ended_workers();
         let rescan = self.until_rescan().is_zero();
         if !rescan && !self.entered().any(|database| self.lacks(database)) {
-            return self.until_rescan();
+            return self.until_rescan().min(self.until_wanted_back());
         }
         // Listed before pg_database is read: what is entered later may be a database made later.
         let entered: Vec<&wake::Database> = self.entered().collect();
@@ -117,7 +117,14 @@ impl Launcher {
         let waits = databases.into_iter().filter_map(|oid| self.start_missing(oid));
         let pause = waits.fold(RESCAN, Duration::min);
         self.next_rescan = Some(Instant::now() + pause);
-        pause
+        pause.min(self.until_wanted_back())
+    }
+
+    /// When the first database that was released wants its workers back.
+    fn until_wanted_back(&self) -> Duration {
+        let now = wake::wall_clock();
+        let waits = self.entered().map(|database| database.released_for(now)).filter(|wait| *wait > 0);
+        waits.min().map_or(Duration::MAX, Duration::from_micros)
     }
 
     fn until_rescan(&self) -> Duration {
@@ -154,6 +161,9 @@ impl Launcher {
     }
 
     fn lacks(&self, database: &wake::Database) -> bool {
+        if database.released_for(wake::wall_clock()) > 0 {
+            return false;
+        }
         let wanted = match database.extension() {
             Extension::Absent => 0,
             Extension::Present => guc::workers(),

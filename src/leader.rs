@@ -59,6 +59,12 @@ struct Leader {
     database: &'static wake::Database,
     extension: pg_sys::Oid,
     webhook_key: String,
+    /// Whether there are queues, or ever were some.
+    had_queues: bool,
+    /// What was found means that nothing may be sent from here: this process makes room for one that waits.
+    is_held: bool,
+    /// Whether `hooks.start_paused` was on when this process began to lead.
+    began_paused: bool,
     scheduler: Scheduler,
     pool: Pool,
     /// Results that are not recorded yet; their messages count as in flight.
@@ -104,7 +110,7 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
     let waits = WaitSet::new(leader.pool.wake_fd());
     database.lead(session::to_postgres(session::now()).into());
     log::leads();
-    while !session::terminating() {
+    while !session::terminating() && !leader.is_held {
         let sleep = leader.turn();
         if !sleep.is_zero() {
             session::report_idle();
@@ -155,6 +161,9 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         database,
         extension,
         webhook_key: installation.webhook_key,
+        had_queues: installation.had_queues,
+        is_held: false,
+        began_paused: guc::start_paused(),
         scheduler,
         pool,
         unrecorded: Vec::new(),
@@ -229,6 +238,9 @@ impl Leader {
     }
 
     fn reconfigure(&mut self) {
+        if guc::start_paused() && !self.began_paused {
+            self.is_held = true;
+        }
         self.pool.reconfigure(pool_settings());
         tell_of_lacks(&self.pool);
         self.scheduler.set_slots(self.pool.capacity());

@@ -12,6 +12,7 @@ pub mod domain;
 mod error;
 mod fault;
 mod guc;
+mod hold;
 mod launcher;
 mod leader;
 mod log;
@@ -26,7 +27,8 @@ mod worker;
 pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
-extension_sql_file!("../sql/secrets.sql", name = "secrets", requires = ["schema"]);
+extension_sql_file!("../sql/identity.sql", name = "identity", requires = ["schema"]);
+extension_sql_file!("../sql/secrets.sql", name = "secrets", requires = ["identity"]);
 extension_sql_file!(
     "../sql/functions/access.sql",
     name = "access",
@@ -134,9 +136,15 @@ extension_sql_file!(
     requires = ["messages"]
 );
 extension_sql_file!(
+    "../sql/functions/adoption.sql",
+    name = "adoption",
+    requires = ["worker", "cron"]
+);
+extension_sql_file!(
     "../sql/views.sql",
     name = "views",
     requires = [
+        "adoption",
         "worker",
         "cron",
         "dead_letters",

@@ -4,6 +4,7 @@ mod clock;
 mod commits;
 mod failure;
 mod rows;
+mod server;
 mod signals;
 mod zone;
 
@@ -20,6 +21,7 @@ pub use clock::{from_postgres, now, to_postgres, unix_time};
 pub use commits::flush_commits;
 pub use failure::{Failure, fail_if_struck};
 pub use rows::{Value, rows_of, value};
+pub use server::{is_restoring, place};
 pub use signals::{
     check_interrupts, end_in_order_on_sigterm, handle_signals, reload_pending, reload_settings, terminating,
 };
@@ -51,6 +53,9 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"enable_mergejoin", c"off"),
     (c"max_parallel_workers_per_gather", c"0"),
 ];
+
+/// Version of this library, and of the extension that it serves.
+pub const LIBRARY_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Whether this process was last reported as idle.
 static IDLE: AtomicBool = AtomicBool::new(false);

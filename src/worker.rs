@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use pgrx::{PgTryBuilder, pg_sys};
 
 use crate::session::Failure;
-use crate::{leader, log, session, store, wake};
+use crate::{hold, leader, log, session, store, wake};
 
 /// `locktag_field4` of the leader lock. The SQL functions for advisory locks can only set 1 and 2, so
 /// no user can take this lock.
@@ -27,13 +27,19 @@ pub extern "C-unwind" fn pg_hooks_worker_main(argument: pg_sys::Datum) {
         log::too_many_databases(wake::MAX_DATABASES);
         session::exit_for_good()
     };
+    if database.released_for(wake::wall_clock()) > 0 {
+        session::exit_for_good()
+    }
     enter(database);
     // The database may have further workers from now on.
     wake::wake_launcher();
     wait_until_leader();
     // It may have been dropped, or made anew, while another process led.
     match look_for_extension() {
-        Some(extension) => leader::run(database, extension),
+        Some(extension) => {
+            hold::wait_until_free(database, extension);
+            leader::run(database, extension)
+        }
         None => session::exit_for_good(),
     }
 }

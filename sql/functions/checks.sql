@@ -275,7 +275,7 @@ comment on function hooks.check_message() is 'Trigger: validates a message befor
 
 create trigger check_queue
   before insert or update on hooks.queue
-  for each row execute function hooks.check_queue();
+  for each row when (not hooks.restoring()) execute function hooks.check_queue();
 
 create trigger note_queue_dropped
   after delete on hooks.queue

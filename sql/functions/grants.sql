@@ -18,7 +18,7 @@ comment on function hooks.own_queue() is 'Trigger: notes who made a queue.';
 
 create trigger own_queue
   after insert on hooks.queue
-  for each row execute function hooks.own_queue();
+  for each row when (not hooks.restoring()) execute function hooks.own_queue();
 
 create function hooks.grant_on_queue(queue text, role regrole, privilege text)
 returns void

@@ -98,11 +98,31 @@ as $$
               else 'the database answers and can be written to' end,
          case when pg_is_in_recovery() then 'Ask the primary. After a promotion this server takes over.' end
   union all
+  select 'copy',
+         case when h.hold is null then 'ok' else 'fail' end,
+         case h.hold
+           when 'copied' then 'this database is a copy of another one'
+           when 'restored' then 'there are queues of another database, as a restore or replication brings them'
+           when 'paused' then 'hooks.start_paused is on'
+           when 'version' then format('the library is of version %s, and the extension of another one', hooks.library_version())
+           else 'this database is no copy, as far as can be told' end
+           || case when h.hold is not null
+                   then format(': nothing is sent, and %s messages are held',
+                               case when h.held > 100000 then 'more than 100000' else h.held::text end)
+                   else '' end,
+         case when h.hold = 'version'
+              then 'Run ALTER EXTENSION pg_hooks UPDATE, and restart the server if it was started before the new library was installed.'
+              when h.hold is not null
+              then 'When messages shall be sent from here, call hooks.adopt(); hooks.adopt(waiting => ''cancel'') drops those that wait.' end
+  from (select w.hold, case when w.hold is not null then hooks.held_messages(100001) end as held
+        from (select hooks.hold() as hold offset 0) as w) as h
+  union all
   select 'worker',
          case when w.leaders > 0 then 'ok' else 'fail' end,
          case when w.leaders > 0 then format('process %s leads since %s', w.pid, w.leader_since)
               else 'no worker leads in this database' end,
-         case when w.leaders = 0 then 'Look for "pg_hooks" in the server log; raise max_worker_processes if it is used up.' end
+         case when w.leaders = 0 and hooks.hold() is not null then 'See the check "copy".'
+              when w.leaders = 0 then 'Look for "pg_hooks" in the server log; raise max_worker_processes if it is used up.' end
   from (select count(*) as leaders, min(pid) as pid, min(leader_since) as leader_since
         from hooks.workers() where leader) as w
   union all

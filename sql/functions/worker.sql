@@ -13,7 +13,8 @@ create function hooks.workers(
   out leader boolean,
   out started_at timestamptz,
   out leader_since timestamptz,
-  out in_flight integer
+  out in_flight integer,
+  out state text
 )
 returns setof record
 language c

@@ -6,6 +6,7 @@ mod caller;
 mod cron;
 mod emit;
 mod event;
+mod identity;
 mod message;
 mod operate;
 mod owner;

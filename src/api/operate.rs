@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
+use crate::domain::hold::Hold;
 use crate::wake;
 
 #[pg_extern(sql = false)]
@@ -25,6 +26,7 @@ type WorkerRow = (
     Option<TimestampWithTimeZone>,
     Option<TimestampWithTimeZone>,
     i32,
+    String,
 );
 
 #[pg_extern(sql = false)]
@@ -37,6 +39,7 @@ fn workers() -> TableIterator<
         name!(started_at, Option<TimestampWithTimeZone>),
         name!(leader_since, Option<TimestampWithTimeZone>),
         name!(in_flight, i32),
+        name!(state, String),
     ),
 > {
     let rows: Vec<WorkerRow> = wake::my_database().map(worker_rows).unwrap_or_default();
@@ -52,6 +55,7 @@ fn queues_in_flight() -> TableIterator<'static, (name!(queue_id, i64), name!(in_
 
 fn worker_rows(database: &wake::Database) -> Vec<WorkerRow> {
     let leader_pid = database.leader_pid.load(Ordering::Acquire);
+    let held = database.held();
     let row = |worker: &wake::WorkerEntry| {
         let pid = worker.pid.load(Ordering::Acquire);
         let leads = pid == leader_pid;
@@ -71,10 +75,19 @@ fn worker_rows(database: &wake::Database) -> Vec<WorkerRow> {
                 started_at,
                 since,
                 i32::try_from(in_flight).unwrap_or(i32::MAX),
+                state(pid, leads, held),
             )
         })
     };
     database.workers.iter().filter_map(row).collect()
+}
+
+fn state(pid: i32, leads: bool, held: Option<(i32, Hold)>) -> String {
+    match held {
+        Some((held_pid, hold)) if held_pid == pid => format!("held: {}", hold.name()),
+        _ if leads => "leading".to_owned(),
+        _ => "waiting".to_owned(),
+    }
 }
 
 fn timestamp(micros: i64) -> Option<TimestampWithTimeZone> {

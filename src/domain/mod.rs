@@ -16,6 +16,7 @@ pub mod exposure;
 pub mod failing;
 pub mod headers;
 pub mod histogram;
+pub mod hold;
 pub mod message;
 pub mod outcome;
 pub mod pattern;

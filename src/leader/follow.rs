@@ -35,13 +35,18 @@ impl Leader {
             self.load_changed(changed)?;
         }
         self.survey()?;
+        if !self.may_clear_away() {
+            self.orphaned.clear();
+            return Ok(());
+        }
         self.bury_orphans()?;
         self.tidy()
     }
 
     /// When to look at the tables even if nobody tells of a change.
     pub fn next_look(&self) -> Timestamp {
-        if self.survey.is_under_way() || !self.orphaned.is_empty() || self.tidying.is_under_way() {
+        let clears_away = !self.orphaned.is_empty() || self.tidying.is_under_way();
+        if self.survey.is_under_way() || (clears_away && self.may_clear_away()) {
             return Timestamp::MIN;
         }
         match self.prepared {

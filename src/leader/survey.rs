@@ -127,7 +127,10 @@ impl Leader {
         let Some(after) = self.survey.after else {
             return Ok(());
         };
-        let slice = self.read_slice(after)?;
+        let Some(slice) = self.read_slice(after)? else {
+            self.is_held = true;
+            return Ok(());
+        };
         let gone = self.survey.forget_gone(after, slice.last, &slice.queues);
         if !gone.is_empty() || !slice.changed.is_empty() {
             // What backends remember of queues may be out of date as well.
@@ -142,7 +145,9 @@ impl Leader {
                 self.scheduler.note_due(queue.id, due_at);
             }
         }
-        self.orphaned.extend(slice.orphaned);
+        if self.had_queues {
+            self.orphaned.extend(slice.orphaned);
+        }
         self.survey.after = (slice.last < QueueId::MAX).then_some(slice.last);
         if self.survey.after.is_none() {
             if std::mem::take(&mut self.survey.again) {
@@ -154,16 +159,24 @@ impl Leader {
         Ok(())
     }
 
-    fn read_slice(&self, after: QueueId) -> Result<Slice, Failure> {
+    /// While a dump is being restored, events and messages come before the queues.
+    pub fn may_clear_away(&self) -> bool {
+        self.had_queues && !self.is_held
+    }
+
+    /// `None` when the extension has become one of another version.
+    fn read_slice(&self, after: QueueId) -> Result<Option<Slice>, Failure> {
         session::transaction(c"pg_hooks: looking at queues", |client| {
-            if store::extension_oid(client)? != Some(self.extension) {
-                return Err(Failure::extension_gone());
+            match store::extension(client)? {
+                Some(found) if found.oid == self.extension && found.version == session::LIBRARY_VERSION => {}
+                Some(found) if found.oid == self.extension => return Ok(None),
+                _ => return Err(Failure::extension_gone()),
             }
             let queues = store::survey(client, after, SLICE)?;
             let is_last = queues.len() < SLICE as usize;
             let last = queues.last().filter(|_| !is_last).map_or(QueueId::MAX, |q| q.id);
             let changed = self.survey.changed(&queues);
-            Ok(Slice {
+            Ok(Some(Slice {
                 changed: if changed.is_empty() {
                     Vec::new()
                 } else {
@@ -172,13 +185,22 @@ impl Leader {
                 orphaned: store::orphaned_queues(client, after, last)?,
                 queues,
                 last,
-            })
+            }))
         })
     }
 
     /// Takes over policies that were read.
     pub fn load(&mut self, queues: Vec<QueueRow>) {
-        for QueueRow { id, version, policy } in queues {
+        self.had_queues |= !queues.is_empty();
+        if queues.iter().any(|queue| queue.is_foreign) {
+            log!("pg_hooks worker sends nothing more: there are queues of another database");
+            self.is_held = true;
+            return;
+        }
+        for QueueRow {
+            id, version, policy, ..
+        } in queues
+        {
             self.survey.versions.insert(id, version);
             match policy {
                 Ok(mut queue) => {

@@ -33,6 +33,9 @@ impl Leader {
         {
             self.follow_at = self.rest("following changes", &failure);
         }
+        if self.is_held {
+            return Duration::ZERO;
+        }
         self.begin_trials();
         self.run_cron_or_rest(now);
         // What is due goes out before results are written to disk, and what these make room for after.

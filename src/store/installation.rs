@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use super::{column, optional, statement};
+use crate::domain::hold::Hold;
 use crate::session::Failure;
 
 /// What a leader learns when it begins.
@@ -14,19 +15,56 @@ pub struct Installation {
     pub webhook_key: String,
     /// Whether the last leader ended in order.
     pub ended_clean: bool,
+    /// Whether there are queues, or were some: not while a dump is being restored, until its queues are there.
+    pub had_queues: bool,
+}
+
+/// The extension of this database.
+pub struct Extension {
+    pub oid: pg_sys::Oid,
+    pub version: String,
 }
 
 statement!(
     EXTENSION,
-    "select e.oid
+    "select e.oid, e.extversion
      from pg_extension as e
      where e.extname = 'pg_hooks'"
 );
 
+/// The extension of this database; `None` when it is not there.
+pub fn extension(client: &mut SpiClient<'_>) -> Result<Option<Extension>, Failure> {
+    let rows = EXTENSION.with(|statement| statement.read(client, &[]))?;
+    let read = |row| {
+        Ok(Extension {
+            oid: column(&row, 1)?,
+            version: column(&row, 2)?,
+        })
+    };
+    rows.into_iter().next().map(read).transpose()
+}
+
 /// Oid of the extension in this database; `None` when it is not there.
 pub fn extension_oid(client: &mut SpiClient<'_>) -> Result<Option<pg_sys::Oid>, Failure> {
-    let rows = EXTENSION.with(|statement| statement.read(client, &[]))?;
-    rows.into_iter().next().map_or(Ok(None), |row| optional(&row, 1))
+    Ok(extension(client)?.map(|extension| extension.oid))
+}
+
+statement!(HOLD, "select hooks.hold()");
+
+/// Why nothing may be sent from this database, if that is so.
+pub fn hold(client: &mut SpiClient<'_>) -> Result<Option<Hold>, Failure> {
+    let rows = HOLD.with(|statement| statement.read(client, &[]))?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok(None);
+    };
+    let name: Option<String> = optional(&row, 1)?;
+    name.map(|name| {
+        Hold::named(&name).ok_or_else(|| Failure {
+            code: PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            message: format!("hooks.hold() gave {name}, which is not known"),
+        })
+    })
+    .transpose()
 }
 
 statement!(
@@ -39,7 +77,8 @@ statement!(
          led_since = now(),
          ended_clean = false
      from before
-     returning i.webhook_key, before.ended_clean"
+     returning i.webhook_key, before.ended_clean,
+       exists (select from hooks.queue) or (select s.is_called from hooks.queue_id_seq as s)"
 );
 
 /// Notes that this process leads now.
@@ -52,6 +91,7 @@ pub fn begin_leading(client: &mut SpiClient<'_>) -> Result<Installation, Failure
     Ok(Installation {
         webhook_key: column(&row, 1)?,
         ended_clean: column(&row, 2)?,
+        had_queues: column(&row, 3)?,
     })
 }
 

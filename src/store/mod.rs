@@ -20,7 +20,7 @@ pub use cron::{CronRow, Ran, Run, load_cron, run_cron, survey_cron};
 pub use dead_letter::{Buried, Grave, bury, bury_orphans};
 pub use event::{forget_events, forget_keys};
 pub use history::{Day, forget_dead_letters, forget_history, history_work, turn_day};
-pub use installation::{begin_leading, end_leading, extension_oid, prepared_transactions};
+pub use installation::{begin_leading, end_leading, extension, extension_oid, hold, prepared_transactions};
 pub use message::{Content, Fetched, Row, claim, fetch, forgive, locked, read_contents};
 pub use queue::{QueueRow, load_queues};
 pub use queue_state::{

@@ -24,6 +24,8 @@ pub struct QueueRow {
     pub id: QueueId,
     /// Changes with the row.
     pub version: pg_sys::TransactionId,
+    /// It belongs to another database: this one is a copy.
+    pub is_foreign: bool,
     /// Its policy, or why the row cannot be used; then its messages wait.
     pub policy: Result<Queue, String>,
 }
@@ -47,7 +49,7 @@ statement!(
                     (extract(epoch from q.breaker_window) * 1000000)::bigint, q.breaker_min_requests,
                     (extract(epoch from q.breaker_open_time) * 1000000)::bigint, q.breaker_max_probes,
                     q.ordering_policy = 'block', q.bury_expired, q.xmin,
-                    q.keep_bodies, q.keep_attempts, q.signatures
+                    q.keep_bodies, q.keep_attempts, q.signatures, q.home <> (select hooks.home())
              from hooks.queue as q
              where q.id = any ($1)"
 );
@@ -63,6 +65,7 @@ pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<Qu
             Ok(QueueRow {
                 id,
                 version: column(&row, 23)?,
+                is_foreign: column(&row, 27)?,
                 policy: {
                     let secrets = secrets.remove(&id).unwrap_or_default();
                     let rows = auth.remove(&id).unwrap_or_else(|| Ok(Vec::new()));

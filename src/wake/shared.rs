@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 use super::board::Board;
 use super::ring::Ring;
 use super::trial::Trials;
+use crate::domain::hold::Hold;
 
 /// Databases of one cluster that can have a worker.
 pub const MAX_DATABASES: usize = 128;
@@ -82,6 +83,11 @@ pub struct Database {
     pub in_flight: AtomicU32,
     /// The same by queue.
     pub board: Board,
+    /// The process that has the lead and sends nothing, and why.
+    held_pid: AtomicI32,
+    hold: AtomicU32,
+    /// No worker is to be here until then, in PostgreSQL's microseconds.
+    released_until: AtomicI64,
     pub workers: [WorkerEntry; MAX_WORKERS],
     pub notes: Ring,
     leader_latch: AtomicPtr<pg_sys::Latch>,
@@ -117,6 +123,7 @@ impl Database {
 
     /// Announces this process as the leader: its pid, since when, and the latch that wakes it.
     pub fn lead(&self, since: i64) {
+        self.held_pid.store(0, Ordering::Relaxed);
         self.in_flight.store(0, Ordering::Relaxed);
         self.board.clear();
         self.leader_since.store(since, Ordering::Relaxed);
@@ -139,6 +146,35 @@ impl Database {
         }
     }
 
+    /// Announces that this process, which has the lead, sends nothing. Whoever would wake the leader wakes it.
+    pub fn hold(&self, hold: Hold) {
+        self.hold.store(hold.code(), Ordering::Relaxed);
+        // SAFETY: as for `lead`.
+        unsafe {
+            self.held_pid.store(pg_sys::MyProcPid, Ordering::Release);
+            self.leader_latch.store(pg_sys::MyLatch, Ordering::Release);
+        }
+        fence(Ordering::SeqCst);
+    }
+
+    /// Which process is held, and why, if one is.
+    pub fn held(&self) -> Option<(i32, Hold)> {
+        let pid = self.held_pid.load(Ordering::Acquire);
+        let hold = Hold::from_code(self.hold.load(Ordering::Relaxed));
+        hold.filter(|_| pid != 0).map(|hold| (pid, hold))
+    }
+
+    /// Keeps workers from starting until then, in PostgreSQL's microseconds.
+    pub fn release_until(&self, until: i64) {
+        self.released_until.store(until, Ordering::Release);
+    }
+
+    /// How many microseconds no worker is to be here yet; 0 for none.
+    pub fn released_for(&self, now: i64) -> u64 {
+        let left = self.released_until.load(Ordering::Acquire).saturating_sub(now);
+        u64::try_from(left).unwrap_or(0)
+    }
+
     /// Enters this process as a worker; `None` when there are too many.
     pub fn enter_worker(&self, pid: i32, started_at: i64) -> Option<&WorkerEntry> {
         let free = |entry: &&WorkerEntry| {
@@ -155,6 +191,10 @@ impl Database {
     /// Removes a process from the workers.
     pub fn leave_worker(&self, pid: i32) {
         self.stop_leading(pid);
+        if self.held_pid.load(Ordering::Relaxed) == pid {
+            self.leader_latch.store(ptr::null_mut(), Ordering::Release);
+            self.held_pid.store(0, Ordering::Relaxed);
+        }
         for entry in &self.workers {
             let _ = entry
                 .pid
@@ -184,6 +224,9 @@ impl Database {
         self.leader_latch.store(ptr::null_mut(), Ordering::Relaxed);
         self.in_flight.store(0, Ordering::Relaxed);
         self.board.clear();
+        self.held_pid.store(0, Ordering::Relaxed);
+        self.hold.store(0, Ordering::Relaxed);
+        self.released_until.store(0, Ordering::Relaxed);
         for worker in &self.workers {
             worker.pid.store(0, Ordering::Relaxed);
             worker.started_at.store(0, Ordering::Relaxed);
