@@ -4,11 +4,10 @@
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 
 use crate::domain::hold::Hold;
 use crate::session::Failure;
-use crate::{guc, session, store, wake};
+use crate::{guc, log, session, store, wake};
 
 /// How often to look at most: each commit that sends something wakes whoever has the lead.
 const GLANCE: Duration = Duration::from_millis(200);
@@ -23,11 +22,11 @@ pub fn wait_until_free(database: &wake::Database, extension: pg_sys::Oid) {
             Ok(Some(hold)) => {
                 database.hold(hold);
                 if told.replace(hold) != Some(hold) {
-                    log!("pg_hooks worker sends nothing: {hold}");
+                    log::held(hold);
                 }
             }
             Err(failure) => {
-                warning!("pg_hooks worker could not find out whether it may send: {failure}");
+                log::could_not_ask_for_hold(failure);
                 session::exit_for_restart()
             }
         }
@@ -42,13 +41,14 @@ pub fn wait_until_free(database: &wake::Database, extension: pg_sys::Oid) {
 
 /// The version comes first: of another one nothing else is known.
 fn look(extension: pg_sys::Oid) -> Result<Option<Hold>, Failure> {
-    session::transaction(c"pg_hooks: looking whether it may send", |client| {
-        match store::extension(client)? {
+    session::transaction(
+        c"pg_hooks: looking whether it may send",
+        |client| match store::extension(client)? {
             Some(found) if found.oid == extension && found.version != session::LIBRARY_VERSION => {
                 Ok(Some(Hold::Version))
             }
             Some(found) if found.oid == extension => store::hold(client),
             _ => Err(Failure::extension_gone()),
-        }
-    })
+        },
+    )
 }

@@ -123,7 +123,10 @@ impl Launcher {
     /// When the first database that was released wants its workers back.
     fn until_wanted_back(&self) -> Duration {
         let now = wake::wall_clock();
-        let waits = self.entered().map(|database| database.released_for(now)).filter(|wait| *wait > 0);
+        let waits = self
+            .entered()
+            .map(|database| database.released_for(now))
+            .filter(|wait| *wait > 0);
         waits.min().map_or(Duration::MAX, Duration::from_micros)
     }
 

@@ -63,6 +63,10 @@ lines! {
 
     PGH501 Warning could_not_look_at_days(failure) "pg_hooks worker could not look at the days of the history: {failure}"
     PGH502 Warning could_not_turn_day(partition, failure) "pg_hooks could not turn the partition of {partition}: {failure}"
+
+    PGH601 Log held(reason) "pg_hooks worker sends nothing: {reason}"
+    PGH602 Log found_foreign_queues() "pg_hooks worker sends nothing more: there are queues of another database"
+    PGH603 Warning could_not_ask_for_hold(failure) "pg_hooks worker could not find out whether it may send: {failure}"
 }
 
 fn write(level: Level, id: &str, words: &str) {

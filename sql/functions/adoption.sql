@@ -32,17 +32,15 @@ create function hooks.held_messages(at_most integer)
 returns bigint
 language sql
 stable
-security definer
 set search_path = pg_catalog, pg_temp
 as $$ select count(*) from (select from hooks.message limit at_most) as m $$;
 comment on function hooks.held_messages(integer) is 'How many messages wait; at_most when there are that many or more.';
 
--- No trigger: what is restored need not be valid here, and is not changed otherwise.
+-- Without triggers, for a superuser: what is restored need not be valid here, and is not changed otherwise.
 create function hooks.take_queues()
 returns bigint
 language sql
 volatile
-security definer
 set search_path = pg_catalog, pg_temp
 set session_replication_role = replica
 as $$
@@ -62,7 +60,6 @@ create function hooks.advance_sequences()
 returns void
 language plpgsql
 volatile
-security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -91,7 +88,6 @@ create function hooks.cancel_waiting()
 returns bigint
 language plpgsql
 volatile
-security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -182,8 +178,11 @@ begin
     end if;
   end if;
   to_send := hooks.held_messages(null);
-  -- The worker looks again, and sessions forget what they know of queues.
+  -- The worker looks again, and sessions forget what they know of queues. A clone may have none yet.
   perform hooks.note_queue(0);
+  if not exists (select from hooks.workers()) then
+    perform hooks.announce();
+  end if;
 end
 $$;
 comment on function hooks.adopt(text) is 'Says that this database, a copy of another one, is to send. Messages that wait are sent, or cancelled: then it becomes one beside the other, whose webhook ids it does not use. Returns what it was held for, and how many queues it took, messages wait and were cancelled.';

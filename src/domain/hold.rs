@@ -53,7 +53,9 @@ impl Hold {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Hold::Copied => "this database is a copy of another one; call hooks.adopt() in it to have messages sent",
+            Hold::Copied => {
+                "this database is a copy of another one; call hooks.adopt() in it to have messages sent"
+            }
             Hold::Restored => {
                 "there are queues of another database, as a restore or replication brings them; \
                  call hooks.adopt() to have messages sent"

@@ -193,7 +193,7 @@ impl Leader {
     pub fn load(&mut self, queues: Vec<QueueRow>) {
         self.had_queues |= !queues.is_empty();
         if queues.iter().any(|queue| queue.is_foreign) {
-            log!("pg_hooks worker sends nothing more: there are queues of another database");
+            log::found_foreign_queues();
             self.is_held = true;
             return;
         }

@@ -3,6 +3,7 @@
 mod faults;
 mod files;
 mod process;
+mod replica;
 mod server;
 mod settings;
 mod template;

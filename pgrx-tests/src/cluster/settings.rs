@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::server::Server;
-use super::{Cluster, template};
+use super::{Cluster, replica, template};
 use crate::{Failure, Result, install, scratch};
 
 /// Settings by name, as they stand in `postgresql.conf`.
@@ -18,6 +18,17 @@ pub struct Builder {
     environment: Vec<(String, String)>,
     preload: bool,
     faulty: bool,
+    pub(super) origin: Origin,
+}
+
+/// What the data folder of a new cluster begins as.
+pub enum Origin {
+    /// A copy of the template: all such clusters have the same system identifier.
+    Template,
+    /// Made anew, with a system identifier of its own.
+    Fresh,
+    /// What `pg_basebackup` takes from another cluster, by these arguments.
+    Backup(Vec<String>),
 }
 
 impl Default for Builder {
@@ -37,6 +48,7 @@ impl Default for Builder {
             environment: Vec::new(),
             preload: true,
             faulty: false,
+            origin: Origin::Template,
         }
     }
 }
@@ -73,6 +85,13 @@ impl Builder {
     #[must_use]
     pub fn faulty(mut self) -> Self {
         self.faulty = true;
+        self
+    }
+
+    /// Gives the cluster a system identifier of its own, as any two servers have in the world.
+    #[must_use]
+    pub fn with_own_identity(mut self) -> Self {
+        self.origin = Origin::Fresh;
         self
     }
 
@@ -114,7 +133,11 @@ impl Builder {
         self.settings.insert("port".to_owned(), port.to_string());
         self.settings
             .insert("unix_socket_directories".to_owned(), folder.display().to_string());
-        template::copy(&tree, &folder)?;
+        match &self.origin {
+            Origin::Template => template::copy(&tree, &folder)?,
+            Origin::Fresh => template::make(&tree, &folder)?,
+            Origin::Backup(arguments) => replica::back_up(&tree, &folder, arguments)?,
+        }
         let cluster = Cluster {
             tree,
             folder,

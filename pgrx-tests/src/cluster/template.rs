@@ -32,7 +32,21 @@ fn create(tree: &Tree, template: &Path) -> Result<()> {
         std::fs::remove_dir_all(&unfinished).map_err(cannot)?;
     }
     std::fs::create_dir(&unfinished).map_err(cannot)?;
-    account::hand_over(&unfinished)?;
+    initialise(tree, &unfinished)?;
+    std::fs::rename(unfinished, template).map_err(cannot)
+}
+
+/// Makes `folder/data` a data folder that is a copy of no other, and lets the server's user have `folder`.
+pub fn make(tree: &Tree, folder: &Path) -> Result<()> {
+    let data = folder.join("data");
+    std::fs::create_dir(&data)
+        .map_err(|error| Failure::because(format_args!("could not create {}", data.display()), error))?;
+    initialise(tree, &data)?;
+    account::hand_over(folder)
+}
+
+fn initialise(tree: &Tree, data: &Path) -> Result<()> {
+    account::hand_over(data)?;
     let mut initdb = Command::new(tree.program("initdb"));
     initdb.args([
         "--no-sync",
@@ -41,7 +55,6 @@ fn create(tree: &Tree, template: &Path) -> Result<()> {
         "--encoding=UTF8",
         "--locale=C.UTF-8",
     ]);
-    initdb.arg("--pgdata").arg(&unfinished).current_dir("/");
-    command::output(account::unprivileged(&mut initdb))?;
-    std::fs::rename(unfinished, template).map_err(cannot)
+    initdb.arg("--pgdata").arg(data).current_dir("/");
+    command::output(account::unprivileged(&mut initdb)).map(drop)
 }

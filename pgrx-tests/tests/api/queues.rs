@@ -14,7 +14,7 @@ pub fn policy(client: &mut Client, name: &str) -> Value {
     value(
         client,
         &format!(
-            "select to_jsonb(q) - '{{id, name, created_at, updated_at}}'::text[]
+            "select to_jsonb(q) - '{{id, name, created_at, updated_at, home}}'::text[]
              from hooks.queue as q where name = '{name}'"
         ),
     )

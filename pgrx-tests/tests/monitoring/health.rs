@@ -122,6 +122,7 @@ fn every_check_is_well_at_first_and_has_a_name_of_its_own() {
     let known = [
         "preloaded",
         "database",
+        "copy",
         "worker",
         "worker_slots",
         "lag",

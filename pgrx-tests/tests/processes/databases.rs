@@ -74,6 +74,11 @@ fn new_launcher_finds_a_database_that_was_copied_from_a_template() {
     let mut copy = rig.cluster.connect("copy");
     let old = wait_until("the launcher", SOON, || launcher(&mut postgres));
     assert!(signal(old, Signal::TERM));
+    wait_until("a worker that waits to be told to send", SOON, || {
+        let rows = copy.query("select from hooks.worker where state = 'held: copied'", &[]);
+        !rows.unwrap().is_empty()
+    });
+    copy.batch_execute("select hooks.adopt()").unwrap();
     wait_for_leader(&mut copy);
     assert_eq!(
         workers(&mut postgres).len(),
