@@ -61,7 +61,7 @@ fn send_changes(call: &Call) -> Result<(), Error> {
             if publishing.is_one_by_one() {
                 for_each_body(call, &plan, |body, key| publishing.publish_one(body, key))
             } else {
-                publishing.publish(&gathered(call, &plan)?)
+                publishing.publish(&mut gathered(call, &plan)?)
             }
         }
     }

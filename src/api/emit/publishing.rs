@@ -86,7 +86,7 @@ impl<'a> Publishing<'a> {
     }
 
     /// Publishes an event for each row of the deposit, in their order, to subscriptions without transform.
-    pub fn publish(&self, deposit: &Deposit) -> Result<(), Error> {
+    pub fn publish(&self, deposit: &mut Deposit) -> Result<(), Error> {
         if deposit.is_empty() {
             return Ok(());
         }
@@ -110,7 +110,7 @@ impl<'a> Publishing<'a> {
         transformed.push(b'}');
         let mut deposit = Deposit::new();
         deposit.put(body, ordering_key);
-        self.store(&deposit, &transformed)
+        self.store(&mut deposit, &transformed)
     }
 
     /// Subscriptions of the event, each with its transform.
@@ -138,7 +138,7 @@ impl<'a> Publishing<'a> {
         found.map_err(|_| not_published())
     }
 
-    fn store(&self, deposit: &Deposit, transformed: &[u8]) -> Result<(), Error> {
+    fn store(&self, deposit: &mut Deposit, transformed: &[u8]) -> Result<(), Error> {
         let arguments = [
             text_argument(&self.event_type),
             self.called.as_owner(|| traced(self.plan.headers()))?,

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::call::Call;
 use super::deposit::Deposit;
 use super::plan::Plan;
-use crate::api::prepared::Prepared;
+use crate::api::prepared::{self, Prepared};
 use crate::api::queue;
 use crate::api::trace::traced;
 use crate::api::transform::Transform;
@@ -16,8 +16,13 @@ use crate::error::Error;
 const INSERT: &str = "insert into hooks.message (queue_id, headers, body, ordering_key)
                       select $1, $2, e.body, e.ordering_key from emitted as e";
 
+/// The message of a single change, for which the relation would cost more than the rest.
+const INSERT_ONE: &str =
+    "insert into hooks.message (queue_id, headers, body, ordering_key) values ($1, $2, $3, $4)";
+
 thread_local! {
     static PREPARED: Prepared = const { OnceCell::new() };
+    static PREPARED_ONE: Prepared = const { OnceCell::new() };
 }
 
 /// Stores a message for each change, in their order. The transform of the queue, if any, runs as the
@@ -45,12 +50,17 @@ pub fn send(call: &Call, plan: &Plan, queue: &Name) -> Result<(), Error> {
         }
         Ok(())
     })?;
-    let Some((queue_id, _)) = to else {
+    let Some((queue_id, _)) = to.filter(|_| !deposit.is_empty()) else {
         return Ok(());
     };
     let headers = called.as_owner(|| traced(plan.headers()))?;
-    let arguments = [queue_id.into(), headers];
-    let stored = called.as_owner(|| deposit.store((&PREPARED, INSERT), &arguments));
+    let stored = called.as_owner(|| match deposit.only() {
+        Some([body, key]) => {
+            let arguments = [queue_id.into(), headers, body, key];
+            prepared::run((&PREPARED_ONE, INSERT_ONE), &arguments, |_| Ok(()))
+        }
+        None => deposit.store((&PREPARED, INSERT), &[queue_id.into(), headers]),
+    });
     stored.map_err(|_| {
         Error::invalid(
             "message was not stored",
