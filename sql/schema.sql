@@ -90,7 +90,7 @@ comment on column hooks.queue.rate_burst is 'Messages that may start at once aft
 comment on column hooks.queue.breaker_threshold is 'Share of failed attempts, above 0 to 1, that opens the circuit breaker; null for no breaker.';
 comment on column hooks.queue.breaker_window is 'Attempts older than this do not count for the breaker: 1 second to 1 day.';
 comment on column hooks.queue.breaker_min_requests is 'Fewer attempts within the window never open the breaker.';
-comment on column hooks.queue.breaker_open_time is 'How long an open breaker stops the queue before one message is sent as a probe: 1 second to 1 day.';
+comment on column hooks.queue.breaker_open_time is 'How long an open breaker stops the queue before one message is sent as a probe: 1 second to 1 day. Each failed probe doubles that, up to 32 times.';
 comment on column hooks.queue.breaker_max_probes is 'So many failed probes in a row disable the queue; hooks.resume() enables it again.';
 comment on column hooks.queue.active is 'False: messages are kept and nothing is sent. See hooks.pause() and hooks.resume().';
 comment on column hooks.queue.description is 'Free text for people.';

@@ -18,11 +18,15 @@ pub struct BreakerPolicy {
     pub min_requests: u32,
     /// Share of failures, from 0 to 1, that opens it.
     pub threshold: f64,
-    /// How long it stays open before a probe.
+    /// How long it stays open before the first probe. Each failed probe doubles that, up to [`LONGEST`] times it.
     pub open_for: Duration,
     /// Failed probes in a row that disable the queue.
     pub max_failed_probes: u32,
 }
+
+/// So many times as long as at first it stays open after many failed probes. By default it gives up after an hour and
+/// a half: a receiver that somebody mends or replaces is not given up for.
+const LONGEST: u32 = 32;
 
 impl Default for BreakerPolicy {
     fn default() -> BreakerPolicy {
@@ -164,7 +168,8 @@ impl Breaker {
     }
 
     fn open(&mut self, policy: &BreakerPolicy, now: Timestamp) -> Timestamp {
-        let until = now.after(policy.open_for);
+        let times = 1_u32.checked_shl(self.failed_probes).unwrap_or(LONGEST).min(LONGEST);
+        let until = now.after(policy.open_for.saturating_mul(times));
         self.state = State::Open { until };
         until
     }
@@ -246,9 +251,28 @@ mod tests {
         let mut breaker = Breaker::new();
         count(&mut breaker, 0, 10, 0);
         let mut probe = |at: i64| breaker.count(&POLICY, false, seconds(at), seconds(at));
-        assert_eq!(probe(30), Some(Change::StillOpen { until: seconds(60) }));
-        assert_eq!(probe(60), Some(Change::StillOpen { until: seconds(90) }));
-        assert_eq!(probe(90), Some(Change::GaveUp));
+        assert_eq!(probe(30), Some(Change::StillOpen { until: seconds(90) }));
+        assert_eq!(probe(90), Some(Change::StillOpen { until: seconds(210) }));
+        assert_eq!(probe(210), Some(Change::GaveUp));
+    }
+
+    #[test]
+    fn default_gives_up_on_a_receiver_after_an_hour_and_a_half() {
+        let policy = BreakerPolicy::default();
+        let mut breaker = Breaker::new();
+        let (mut now, mut waited) = (seconds(0), Vec::new());
+        loop {
+            match breaker.count(&policy, false, now, now) {
+                None => {}
+                Some(Change::Tripped { until } | Change::StillOpen { until }) => {
+                    waited.push(until.since(now).as_secs());
+                    now = until;
+                }
+                Some(Change::GaveUp) => break,
+                Some(Change::Recovered) => panic!("nothing succeeded"),
+            }
+        }
+        assert_eq!(waited, [30, 60, 120, 240, 480, 960, 960, 960, 960, 960]);
     }
 
     #[test]
