@@ -185,7 +185,7 @@ grant execute on function
 grant execute on function
   hooks.attempts_query,
   hooks.check_page,
-  hooks.page_bounds(text, text, text),
+  hooks.page_range(text, text, timestamptz, timestamptz, text, text),
   hooks.page_cursor(timestamptz, bigint),
   hooks.queue_name(bigint),
   hooks.queue_ids()

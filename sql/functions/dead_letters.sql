@@ -170,6 +170,7 @@ begin
   if row_limit < 1 then
     perform hooks.refuse('row_limit must be at least 1', 'Leave it out for all.');
   end if;
+  perform hooks.check_error_class(error_class);
 end
 $$;
 comment on function hooks.check_selection is 'Raises 22023 with a hint unless this says which dead letters are meant.';
@@ -196,10 +197,10 @@ declare
   slice constant integer := 1000;
   wanted constant bigint := case when queue is not null then hooks.allowed_queue(queue, 'manage') end;
   named bigint[];
-  source bigint;
   letters bigint[];
-  after_at timestamptz;
-  after_id bigint;
+  found text;
+  after_at timestamptz := coalesce(since, '-infinity');
+  after_id bigint := -9223372036854775808;
   last_at timestamptz;
   last_id bigint;
   left_over bigint := coalesce(row_limit, 9223372036854775807);
@@ -218,44 +219,41 @@ begin
   if num_nonnulls(id, ids) > 0 then
     return;
   end if;
-  for source in
-    select wanted where wanted is not null
-    union all
-    select s.queue_id from hooks.dead_letter_queues(not of_dropped) as s(queue_id)
-    where wanted is null and hooks.may(s.queue_id, 'manage')
-  loop
-    -- What dies meanwhile is left for another time.
-    select d.dead_at, d.id into last_at, last_id
-    from hooks.dead_letter as d
-    where d.queue_id = source and d.dead_at < coalesce(until, 'infinity')
-    order by d.dead_at desc, d.id desc
-    limit 1;
-    after_at := coalesce(since, '-infinity');
-    after_id := -9223372036854775808;
-    while last_at is not null and left_over > 0 loop
-      select (array_agg(p.dead_at order by p.dead_at desc, p.id desc))[1],
-             (array_agg(p.id order by p.dead_at desc, p.id desc))[1],
-             array_agg(p.id)
-        into after_at, after_id, letters
-      from (
-        select d.dead_at, d.id
-        from hooks.dead_letter as d
-        where d.queue_id = source
-          and (d.dead_at, d.id) > (after_at, after_id)
-          and (d.dead_at, d.id) <= (last_at, last_id)
-          and (error_class is null or d.error_class = error_class)
-        order by d.dead_at, d.id
-        limit least(slice, left_over)
-        for update skip locked
-      ) as p;
-      exit when letters is null;
-      left_over := left_over - cardinality(letters);
-      return next letters;
-    end loop;
+  -- Of one queue, or of all that there are, in the order of their deaths.
+  found := case when wanted is not null then format('d.queue_id = %s', wanted)
+                else 'hooks.may(d.queue_id, ''manage'')'
+                  || case when of_dropped then ''
+                          else ' and exists (select from hooks.queue as q where q.id = d.queue_id)' end
+           end || case when error_class is null then '' else format(' and d.error_class = %L', error_class) end;
+  -- What dies meanwhile is left for another time.
+  execute 'select d.dead_at, d.id from hooks.dead_letter as d where d.dead_at < $1'
+    || case when wanted is null then '' else format(' and d.queue_id = %s', wanted) end || ' order by d.dead_at desc, d.id desc limit 1'
+    into last_at, last_id
+    using coalesce(until, 'infinity');
+  while last_at is not null and left_over > 0 loop
+    execute format(
+      'select (array_agg(p.dead_at order by p.dead_at desc, p.id desc))[1],
+              (array_agg(p.id order by p.dead_at desc, p.id desc))[1],
+              array_agg(p.id order by p.dead_at, p.id)
+       from (
+         select d.dead_at, d.id
+         from hooks.dead_letter as d
+         where (d.dead_at, d.id) > ($1, $2)
+           and (d.dead_at, d.id) <= ($3, $4)
+           and %s
+         order by d.dead_at, d.id
+         limit $5
+         for update of d skip locked
+       ) as p', found)
+      into after_at, after_id, letters
+      using after_at, after_id, last_at, last_id, least(slice, left_over);
+    exit when letters is null;
+    left_over := left_over - cardinality(letters);
+    return next letters;
   end loop;
 end
 $$;
-comment on function hooks.lock_dead_letters is 'Locks the dead letters that are meant, and gives their ids some at a time, those of a queue in the order of their deaths.';
+comment on function hooks.lock_dead_letters is 'Locks the dead letters that are meant, and gives their ids some at a time, in the order of their deaths.';
 
 create function hooks.redrive_some(
   letters  bigint[],

@@ -114,17 +114,18 @@ end
 $$;
 comment on function hooks.add_history_day(text, date) is 'Makes the partition of hooks.attempt or hooks.message_log for this day in UTC. Returns false when that would take long, as hooks.attempt_default or hooks.message_log_default holds much; raises 55P03 when somebody holds a lock in its way.';
 
-create function hooks.drop_history_day(relation text, day date)
+create function hooks.drop_history_day(relation text, day date, patient boolean)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   gone constant text := hooks.history_partition(relation, day);
+  mode constant text := 'access exclusive mode' || case when patient then '' else ' nowait' end;
 begin
-  execute format('lock table only hooks.%I in access exclusive mode nowait', relation);
-  execute format('lock table hooks.%I in access exclusive mode nowait', relation || '_default');
-  execute format('lock table hooks.%I in access exclusive mode nowait', gone);
+  execute format('lock table only hooks.%I in ', relation) || mode;
+  execute format('lock table hooks.%I in ', relation || '_default') || mode;
+  execute format('lock table hooks.%I in ', gone) || mode;
   -- Who takes it out of the extension wants to keep it.
   if not hooks.is_member(format('hooks.%I', gone)::regclass) then
     return;
@@ -133,4 +134,4 @@ begin
   execute format('drop table hooks.%I', gone);
 end
 $$;
-comment on function hooks.drop_history_day(text, date) is 'Drops the partition of hooks.attempt or hooks.message_log for this day in UTC, unless it was taken out of the extension; raises 55P03 when somebody holds a lock in its way.';
+comment on function hooks.drop_history_day(text, date, boolean) is 'Drops the partition of hooks.attempt or hooks.message_log for this day in UTC, unless it was taken out of the extension; raises 55P03 when somebody holds a lock in its way, at once or, if patient, after lock_timeout.';

@@ -12,7 +12,14 @@ set search_path = pg_catalog, pg_temp
 as $$ select format('%s-%s', (extract(epoch from at) * 1000000)::bigint, id) $$;
 comment on function hooks.page_cursor(timestamptz, bigint) is 'The place of a row in a list: where the next page begins.';
 
-create function hooks.page_bounds(placed text, after_cursor text, before_cursor text)
+create function hooks.page_range(
+  at text,
+  id text,
+  from_time timestamptz,
+  to_time timestamptz,
+  after_cursor text,
+  before_cursor text
+)
 returns text
 language plpgsql
 stable
@@ -21,21 +28,28 @@ set datestyle = 'ISO'
 as $$
 declare
   place constant text := coalesce(after_cursor, before_cursor);
+  range text := '';
 begin
+  if from_time is not null then
+    range := range || format(' and %s >= %L::timestamptz', at, from_time);
+  end if;
+  if to_time is not null then
+    range := range || format(' and %s < %L::timestamptz', at, to_time);
+  end if;
   if place is null then
-    return '';
+    return range;
   end if;
   if place !~ '^-?[0-9]{1,18}-[0-9]{1,18}$' then
     perform hooks.refuse('page cursor is not valid',
       'Give the page_cursor of a row that the same function listed.');
   end if;
-  return format(' and (%s) %s (%L::timestamptz, %L::bigint)', placed,
+  return range || format(' and (%s, %s) %s (%L::timestamptz, %L::bigint)', at, id,
     case when before_cursor is null then '<' else '>' end,
     timestamptz 'epoch' + substring(place from '^-?[0-9]+')::bigint * interval '1 microsecond',
     substring(place from '[0-9]+$'));
 end
 $$;
-comment on function hooks.page_bounds(text, text, text) is 'Condition that rows come after or before a cursor, in a list that begins with the newest.';
+comment on function hooks.page_range is 'Condition that rows are within a range of time, and come after or before a cursor in a list that begins with the newest.';
 
 create function hooks.check_page(
   from_time timestamptz,
@@ -71,6 +85,25 @@ end
 $$;
 comment on function hooks.check_page(timestamptz, timestamptz, text, text, integer, integer) is 'Raises 22023 with a hint unless range, cursors, limit and offset of a page are sound.';
 
+create function hooks.check_error_class(error_class text)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- Of attempts, as in src/domain/outcome.rs, and of messages that ended without one.
+  known constant text[] := array['auth', 'blocked', 'connect', 'connection_lost', 'dns', 'expired', 'fault',
+    'queue_dropped', 'secret', 'status', 'timeout', 'tls', 'unbuildable', 'unreadable', 'worker_died'];
+begin
+  if error_class <> all (known) then
+    perform hooks.refuse(format('error class "%s" is not known', error_class),
+      format('Use %s or %s.', array_to_string(known[:cardinality(known) - 1], ', '), known[cardinality(known)]));
+  end if;
+end
+$$;
+comment on function hooks.check_error_class(text) is 'Raises 22023 unless dead letters can have this error_class.';
+
 create function hooks.messages_query(
   queue text,
   state text,
@@ -99,9 +132,11 @@ declare
   each_queue constant text :=
     'select m.* from hooks.queue as q cross join lateral (';
   found text := 'true';
+  range text;
   arms text[] := '{}';
   arm text;
   waits text;
+  ended text;
   of_each text;
 begin
   if state is not null and state <> all (waiting || logged) then
@@ -124,13 +159,7 @@ begin
     found := found || format(' and exists (select from hooks.event as e
       where e.id = t.event_id and hooks.pattern_matches(%L, e.type))', event_pattern);
   end if;
-  if created_from is not null then
-    found := found || format(' and t.created_at >= %L::timestamptz', created_from);
-  end if;
-  if created_to is not null then
-    found := found || format(' and t.created_at < %L::timestamptz', created_to);
-  end if;
-  found := found || hooks.page_bounds('t.created_at, t.id', after_cursor, before_cursor);
+  range := hooks.page_range('t.created_at', 't.id', created_from, created_to, after_cursor, before_cursor);
   if state is null or state = any (waiting) then
     waits := 'select t.id, t.queue_id, t.event_id,
          case when t.expires_at <= now() then ''expired''
@@ -147,16 +176,16 @@ begin
          else '' end
        || case when state <> 'expired' then ' and (t.expires_at is null or t.expires_at > now())' else '' end;
     if event_id is not null then
-      arms := arms || (waits || paged);
+      arms := arms || (waits || range || paged);
     else
       of_each := case when queue is null then ' and t.queue_id = q.id' else '' end;
       -- Most are due since they were made. Those are in the order of message_by_due, so that no message pays for
       -- an index for lists but the others, which have one of their own.
-      arm := waits || of_each || case when state = 'retrying' then '' else ' and t.due_at <> t.created_at' end
+      arm := waits || range || of_each || case when state = 'retrying' then '' else ' and t.due_at <> t.created_at' end
         || paged;
       arms := arms || case when queue is null then each_queue || arm || ') as m' else arm end;
       if state is null or state in ('pending', 'expired') then
-        arm := replace(waits, found, replace(found, 't.created_at', 't.due_at')) || of_each
+        arm := waits || hooks.page_range('t.due_at', 't.id', created_from, created_to, after_cursor, before_cursor) || of_each
           || ' and t.due_at = t.created_at and t.due_at <= statement_timestamp()'
           || replace(paged, 't.created_at', 't.due_at');
         arms := arms || case when queue is null then each_queue || arm || ') as m' else arm end;
@@ -166,22 +195,28 @@ begin
   if state is null or state = 'dead' then
     arms := arms || ('select t.id, t.queue_id, t.event_id, ''dead'' as state, t.attempts, t.due_at, t.created_at,
          t.dead_at as finished_at, t.last_status, t.last_error, true as kept
-       from hooks.dead_letter as t where ' || found || paged);
+       from hooks.dead_letter as t where ' || found || range || paged);
   end if;
   if state is null or state = any (logged) then
-    arm := 'select t.id, t.queue_id, t.event_id, t.state, t.attempts, t.due_at, t.created_at, t.finished_at,
+    ended := 'select t.id, t.queue_id, t.event_id, t.state, t.attempts, t.due_at, t.created_at, t.finished_at,
          t.last_status, null::text as last_error, t.kept
-       from hooks.message_log as t where ' || found
-       || case when state = 'delivered' then ' and t.state = ''delivered'''
-               when state is not null then format(' and t.state <> ''delivered'' and t.state = %L', state)
-               else '' end;
-    -- Few are not delivered, and these have an index of their own.
-    if queue is null and event_id is null and (state is null or state = 'delivered') then
-      arm := each_queue || arm || ' and t.queue_id = q.id' || paged || ') as m';
+       from hooks.message_log as t where ' || found || range;
+    if queue is not null or event_id is not null then
+      arms := arms || (ended || case
+        when state = 'delivered' then ' and t.state = ''delivered'''
+        when state is not null then format(' and t.state <> ''delivered'' and t.state = %L', state)
+        else '' end || paged);
     else
-      arm := arm || paged;
+      if state is null or state = 'delivered' then
+        arm := ended || ' and t.state = ''delivered'' and t.queue_id = q.id' || paged;
+        arms := arms || (each_queue || arm || ') as m');
+      end if;
+      -- Few are not delivered, and these have an index of their own; it has those of dropped queues too.
+      if state is distinct from 'delivered' then
+        arms := arms || (ended || ' and t.state <> ''delivered''' || case when state is not null then format(' and t.state = %L', state) else '' end
+          || paged);
+      end if;
     end if;
-    arms := arms || arm;
   end if;
   return format(
     'select p.id, q.name, p.event_id, e.type, p.state, p.attempts, p.due_at, p.created_at, p.finished_at,
@@ -282,13 +317,7 @@ begin
   if status is not null then
     found := found || format(' and t.status = %L::smallint', status);
   end if;
-  if attempted_from is not null then
-    found := found || format(' and t.attempted_at >= %L::timestamptz', attempted_from);
-  end if;
-  if attempted_to is not null then
-    found := found || format(' and t.attempted_at < %L::timestamptz', attempted_to);
-  end if;
-  found := found || hooks.page_bounds('t.attempted_at, t.message_id', after_cursor, before_cursor);
+  found := found || hooks.page_range('t.attempted_at', 't.message_id', attempted_from, attempted_to, after_cursor, before_cursor);
   rows_of := format(
     'select t.message_id, t.attempt, t.queue_id, t.attempted_at, t.status, t.error_class, t.error, t.method, %s,
             t.response_headers, t.response, t.truncated, t.address, t.reused,
@@ -411,19 +440,10 @@ begin
     found := found || format(' and t.queue_id = %L::bigint', hooks.queue_id(queue));
   end if;
   if error_class is not null then
-    if error_class !~ '^[a-z_]{1,40}$' then
-      perform hooks.refuse(format('error class "%s" is not known', error_class),
-        'Use one of those that hooks.dead_letter.error_class holds, such as status or timeout.');
-    end if;
+    perform hooks.check_error_class(error_class);
     found := found || format(' and t.error_class = %L', error_class);
   end if;
-  if dead_from is not null then
-    found := found || format(' and t.dead_at >= %L::timestamptz', dead_from);
-  end if;
-  if dead_to is not null then
-    found := found || format(' and t.dead_at < %L::timestamptz', dead_to);
-  end if;
-  found := found || hooks.page_bounds('t.dead_at, t.id', after_cursor, before_cursor);
+  found := found || hooks.page_range('t.dead_at', 't.id', dead_from, dead_to, after_cursor, before_cursor);
   return format(
     'select p.id, q.name, p.event_id, e.type, p.attempts, p.last_status, p.error_class, p.last_error,
             p.created_at, p.due_at, p.dead_at, hooks.page_cursor(p.dead_at, p.id)

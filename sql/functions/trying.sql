@@ -65,8 +65,8 @@ begin
         'The transform runs as whoever sends. Send within a transaction, preview that message by its message_id, and roll back.');
     end if;
     select * into written
-    from hooks.preview_request(hooks.queue_id(queue), convert_to(headers::text, 'UTF8'), convert_to(body, 'UTF8'),
-      moment);
+    from hooks.preview_request(hooks.queue_id(queue), convert_to(hooks.traced(headers)::text, 'UTF8'),
+      convert_to(body, 'UTF8'), moment);
   end if;
   request_method := written.method;
   request_url := written.url;

@@ -12,6 +12,7 @@ use crate::domain::exposure::{self, MASK};
 use crate::domain::headers::Headers;
 use crate::domain::message::{Body, Message};
 use crate::domain::queue::Queue;
+use crate::domain::signature;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, OrRaise};
 use crate::session::{self, Failure};
@@ -115,6 +116,7 @@ impl Draft {
 fn show(queue_id: i64, draft: Draft, now: Timestamp) -> Result<(String, String, String, Vec<u8>), Error> {
     let queue = Arc::new(load(queue_id)?);
     let url = exposure::url(&queue.endpoint);
+    let is_signed = !queue.signing.is_empty();
     let message = Message {
         id: draft.id,
         webhook_id: format!("msg_{}_{}", webhook_key()?, draft.id),
@@ -139,7 +141,11 @@ fn show(queue_id: i64, draft: Draft, now: Timestamp) -> Result<(String, String, 
     } = written;
     let headers = headers.into_iter().map(|(name, value)| {
         // A signature is of this request alone, and is what one looks for here.
-        let is_shown = name == "webhook-signature" || !exposure::is_secret(&name.to_ascii_lowercase());
+        let is_signature = is_signed
+            && signature::HEADERS
+                .iter()
+                .any(|header| name.eq_ignore_ascii_case(header.as_str()));
+        let is_shown = is_signature || !exposure::is_secret(&name.to_ascii_lowercase());
         (name, Value::from(if is_shown { value } else { MASK.to_owned() }))
     });
     let headers = Value::Object(Map::from_iter(headers)).to_string();

@@ -24,6 +24,14 @@ const HUB_SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature");
 /// Stripe, "Verify webhook signatures manually".
 const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
+/// Where signatures go.
+pub const HEADERS: [HeaderName; 4] = [
+    WEBHOOK_SIGNATURE,
+    HUB_SIGNATURE_256,
+    HUB_SIGNATURE,
+    STRIPE_SIGNATURE,
+];
+
 /// What the requests of a queue are signed with.
 #[derive(Clone, Debug, Default)]
 pub struct Signing {
@@ -65,6 +73,12 @@ impl Signing {
         Signing {
             signers: signers.collect(),
         }
+    }
+
+    /// Whether nothing is signed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.signers.is_empty()
     }
 
     /// Why no request that is made `now` can be signed, if so.

@@ -35,8 +35,7 @@ impl Leader {
             self.load_changed(changed)?;
         }
         self.survey()?;
-        if !self.may_clear_away() {
-            self.orphaned.clear();
+        if self.is_held {
             return Ok(());
         }
         self.bury_orphans()?;
@@ -45,8 +44,7 @@ impl Leader {
 
     /// When to look at the tables even if nobody tells of a change.
     pub fn next_look(&self) -> Timestamp {
-        let clears_away = !self.orphaned.is_empty() || self.tidying.is_under_way();
-        if self.survey.is_under_way() || (clears_away && self.may_clear_away()) {
+        if self.survey.is_under_way() || !self.orphaned.is_empty() || self.tidying.is_under_way() {
             return Timestamp::MIN;
         }
         match self.prepared {

@@ -145,6 +145,7 @@ impl Leader {
                 self.scheduler.note_due(queue.id, due_at);
             }
         }
+        // While a dump is being restored, messages come before the queues.
         if self.had_queues {
             self.orphaned.extend(slice.orphaned);
         }
@@ -157,11 +158,6 @@ impl Leader {
             self.tidying.ask();
         }
         Ok(())
-    }
-
-    /// While a dump is being restored, events and messages come before the queues.
-    pub fn may_clear_away(&self) -> bool {
-        self.had_queues && !self.is_held
     }
 
     /// `None` when the extension has become one of another version.

@@ -10,11 +10,17 @@ use crate::session::Failure;
 use crate::store::{self, Day};
 use crate::{guc, log};
 
+/// Readers that come and go without a gap would keep a day for ever. After so many refusals, every so many times, the
+/// worker queues for the locks, as long as it ever waits for one; who comes then waits as long behind it.
+const PATIENCE: (u32, u32) = (100, 20);
+
 /// What is left to look at until the next rescan.
 pub struct Tidying {
     /// Whether to ask for the days whose partition is to be made or dropped, and those asked for.
     calendar: bool,
     days: Vec<Day>,
+    /// Drops in a row that locks of readers were in the way of.
+    refused: u32,
     history: bool,
     dead_letters: bool,
     keys: bool,
@@ -31,6 +37,7 @@ impl Tidying {
         Tidying {
             calendar: true,
             days: Vec::new(),
+            refused: 0,
             history: true,
             dead_letters: true,
             keys: true,
@@ -49,6 +56,11 @@ impl Tidying {
         self.keys = true;
         self.events = true;
         self.counts = true;
+    }
+
+    fn is_patient(&self) -> bool {
+        let (refusals, every) = PATIENCE;
+        self.refused >= refusals && self.refused.is_multiple_of(every)
     }
 
     /// What is next is left for another time.
@@ -114,17 +126,26 @@ impl Leader {
         let Some(day) = self.tidying.days.pop() else {
             return Ok(());
         };
+        let patient = self.tidying.is_patient();
         let turned = self.transaction(c"pg_hooks: turning days of the history", |client| {
-            store::turn_day(client, &day)
+            store::turn_day(client, &day, patient)
         });
         match turned {
-            Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => Ok(()),
+            Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
+                self.tidying.refused = self.tidying.refused.saturating_add(u32::from(day.is_over));
+                Ok(())
+            }
             Err(failure) => {
                 self.leave_if_extension_is_gone(&failure);
                 log::could_not_turn_day(day, failure);
                 Ok(())
             }
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if day.is_over {
+                    self.tidying.refused = 0;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -149,6 +170,9 @@ impl Leader {
                 store::forget_keys(client)
             })?;
             self.tidying.keys = gone > 0;
+        } else if self.tidying.events && !self.had_queues {
+            // While a dump is being restored, events come before the messages that tell of them.
+            self.tidying.events = false;
         } else if self.tidying.events {
             let after = self.tidying.after;
             let (last, gone) = self.transaction(c"pg_hooks: removing events", |client| {

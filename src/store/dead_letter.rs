@@ -24,7 +24,8 @@ pub struct Grave {
 }
 
 // Header values are ASCII; what else a queue's name holds becomes a question mark. Headers of these
-// names that a message had itself are of an earlier death, and give way.
+// names that a message had itself are of an earlier death, and give way. An operational event gets no copy: it may be
+// about that queue.
 statement!(
     BURY,
     "with gone as (
@@ -35,7 +36,8 @@ statement!(
          and m.attempt = g.attempt
        returning m.id, m.queue_id, m.created_at, m.due_at, m.headers, m.body, m.body_bytes, m.ordering_key,
                  m.event_id, m.envelope,
-                 g.attempts, g.last_status, g.error_class, g.last_error
+                 g.attempts, g.last_status, g.error_class, g.last_error,
+                 exists (select from hooks.event as e where e.id = m.event_id and starts_with(e.type, 'hooks.')) as is_ours
      ), buried as (
        insert into hooks.dead_letter as d (id, queue_id, attempts, last_status, error_class, last_error,
          created_at, due_at, dead_at, headers, body, body_bytes, ordering_key, event_id, envelope)
@@ -66,8 +68,9 @@ statement!(
        from gone as g
        join hooks.queue as q on q.id = g.queue_id
        where q.dead_letter_queue_id is not null
+         and not g.is_ours
      )
-     select g.id, g.queue_id, q.dead_letter_queue_id
+     select g.id, g.queue_id, case when not g.is_ours then q.dead_letter_queue_id end
      from gone as g
      left join hooks.queue as q on q.id = g.queue_id"
 );

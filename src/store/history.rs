@@ -42,13 +42,16 @@ pub fn history_work(client: &mut SpiClient<'_>, keep: Retention) -> Result<Vec<D
 }
 
 statement!(ADD_DAY, "select hooks.add_history_day($1, $2)");
-statement!(DROP_DAY, "select hooks.drop_history_day($1, $2)::text");
+statement!(DROP_DAY, "select hooks.drop_history_day($1, $2, $3)::text");
 
-/// Makes or drops the partition of a day. Waits for no lock.
-pub fn turn_day(client: &mut SpiClient<'_>, day: &Day) -> Result<(), Failure> {
-    let arguments = [day.relation.as_str().into(), day.day.into()];
-    let statement = if day.is_over { &DROP_DAY } else { &ADD_DAY };
-    statement.with(|statement| statement.run(client, &arguments))?;
+/// Makes or drops the partition of a day. Waits for no lock, but for those of a drop when it is to be patient.
+pub fn turn_day(client: &mut SpiClient<'_>, day: &Day, patient: bool) -> Result<(), Failure> {
+    let (relation, date) = (day.relation.as_str().into(), day.day.into());
+    if day.is_over {
+        DROP_DAY.with(|statement| statement.run(client, &[relation, date, patient.into()]))?;
+    } else {
+        ADD_DAY.with(|statement| statement.run(client, &[relation, date]))?;
+    }
     Ok(())
 }
 

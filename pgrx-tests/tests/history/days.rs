@@ -124,8 +124,8 @@ fn day_that_was_taken_out_of_the_extension_is_kept() {
     add_day(&mut site, "attempt", "'2020-02-04'");
     site.run(
         "alter extension pg_hooks drop table hooks.attempt_20200203;
-         select hooks.drop_history_day('attempt', '2020-02-03');
-         select hooks.drop_history_day('attempt', '2020-02-04')",
+         select hooks.drop_history_day('attempt', '2020-02-03', false);
+         select hooks.drop_history_day('attempt', '2020-02-04', false)",
     );
     assert!(site.value::<bool>(
         "select to_regclass('hooks.attempt_20200203') is not null and to_regclass('hooks.attempt_20200204') is null"

@@ -76,6 +76,26 @@ fn messages_in_any_state_are_listed_the_newest_first() {
 }
 
 #[test]
+fn what_was_not_delivered_of_a_dropped_queue_is_among_all_messages() {
+    let mut site = site();
+    site.run("delete from hooks.subscription; select hooks.drop_queue('a', cancel_messages => true)");
+    let cancelled: i64 =
+        site.value("select count(*) from hooks.list_messages() where message_state = 'cancelled'");
+    let logged: i64 = site.value("select count(*) from hooks.message_log where state = 'cancelled'");
+    assert_eq!(cancelled, logged);
+    assert!(cancelled > 1, "those of the queue were cancelled with it");
+}
+
+#[test]
+fn pattern_with_the_name_of_a_column_is_a_pattern() {
+    let mut site = site();
+    site.run("select hooks.subscribe('account.*', 'a'); select hooks.publish('account.created_at', '{}')");
+    let listed: i64 =
+        site.value("select count(*) from hooks.list_messages(event_pattern => 'account.created_at')");
+    assert_eq!(listed, 1);
+}
+
+#[test]
 fn pages_hold_every_message_once_in_both_directions() {
     let mut site = site();
     for queue in ["", "queue => 'a', "] {

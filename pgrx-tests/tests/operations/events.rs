@@ -139,6 +139,27 @@ fn event_about_a_queue_does_not_go_to_it_and_its_own_death_is_not_told_of() {
 }
 
 #[test]
+fn operational_event_has_no_copy_in_the_dead_letter_queue() {
+    let mut site = Site::new();
+    site.receiver.on("/ops", Behaviour::status(500));
+    site.queue("a", "");
+    site.queue(
+        "ops",
+        ", max_attempts => 1, breaker_threshold => null, dead_letter_queue => 'a'",
+    );
+    site.receiver.on("/b", Behaviour::status(500));
+    site.queue(
+        "b",
+        ", max_attempts => 1, breaker_threshold => null, dead_letter_queue => 'a'",
+    );
+    site.run("select hooks.subscribe('hooks.**', 'ops'); select hooks.send('b', 'of b')");
+    site.wait_until("select count(*) = 2 from hooks.dead_letter");
+    site.settle();
+    assert_eq!(site.arrival("a").text(), "of b");
+    assert_eq!(site.arrived("a"), 1);
+}
+
+#[test]
 fn flood_is_told_of_in_part_and_counted() {
     let mut site = told("hooks.message.dead");
     site.receiver.on("/q", Behaviour::status(500));

@@ -32,6 +32,30 @@ fn each_letter_is_taken_once_by_calls_at_the_same_time() {
 }
 
 #[test]
+fn letters_of_all_queues_are_taken_in_the_order_of_their_deaths() {
+    let mut site = Site::new();
+    site.queue("first", ", active => false");
+    site.queue("second", ", active => false");
+    bury(&mut site, "first", 3);
+    bury(&mut site, "second", 3);
+    site.run("update hooks.dead_letter set dead_at = dead_at - interval '0.5 s' where queue_id = hooks.queue_id('second')");
+    assert_eq!(
+        site.value::<i64>("select hooks.purge(since => '-infinity', row_limit => 3)"),
+        3
+    );
+    let left: Vec<String> =
+        site.column("select hooks.queue_name(queue_id) || body from hooks.dead_letter order by dead_at");
+    assert_eq!(left, ["first2", "second3", "first3"]);
+    assert_eq!(
+        site.value::<i64>("select hooks.redrive(since => '-infinity', rate => 1)"),
+        3
+    );
+    let due: Vec<String> =
+        site.column("select hooks.queue_name(queue_id) || body from hooks.message order by due_at");
+    assert_eq!(due, left);
+}
+
+#[test]
 fn letters_that_another_call_holds_are_left_to_it() {
     let mut site = Site::new();
     site.queue("q", ", active => false");

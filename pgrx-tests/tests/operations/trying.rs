@@ -152,6 +152,27 @@ fn preview_does_not_show_secrets() {
 }
 
 #[test]
+fn preview_shows_signatures_of_every_scheme_and_the_trace() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    site.run(
+        "select hooks.set_secret('q', hooks.generate_secret());
+         select hooks.alter_queue('q', signatures => '{v1,github,postmand,stripe}');
+         set hooks.traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'",
+    );
+    let shown = preview(&mut site, "'q', 'x'");
+    for header in [
+        "webhook-signature",
+        "x-hub-signature-256",
+        "x-hub-signature",
+        "stripe-signature",
+    ] {
+        assert_ne!(shown.headers[header], "***", "{header}");
+    }
+    assert!(shown.headers["traceparent"].contains("0af7651916cd43dd8448eb211c80319c"));
+}
+
+#[test]
 fn preview_of_nothing_or_of_what_cannot_be_sent_is_refused() {
     let mut site = Site::new();
     site.queue("q", "");
