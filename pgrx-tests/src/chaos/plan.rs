@@ -46,7 +46,7 @@ impl Plan {
     pub fn short(seed: u64) -> Plan {
         Plan {
             faults: nemesis::all().iter().filter(|fault| fault.is_plain()).count(),
-            messages: 3_000,
+            messages: 4_000,
             seed,
             plain: true,
             ..Plan::default()
@@ -82,7 +82,9 @@ impl Plan {
         let (mut possible, mut left_out) = (Vec::new(), Vec::new());
         let plain = |fault: &&Fault| fault.is_plain() || !self.plain;
         for fault in nemesis::all().into_iter().filter(wanted).filter(plain) {
-            match fault.left_out() {
+            let unasked = (fault.moves_clock() && self.only.is_empty())
+                .then(|| "a run of its own: only=clock".to_owned());
+            match unasked.or_else(|| fault.left_out()) {
                 None => possible.push(fault),
                 Some(why) => left_out.push((fault.name, why)),
             }
