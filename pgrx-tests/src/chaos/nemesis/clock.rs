@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{Fault, Whim};
 use crate::Result;
 use crate::chaos::world::World;
+use crate::cluster::StopMode;
 
 /// Only where a plan asks for it: the library makes every look at the clock dear, and a server must be started
 /// with it.
@@ -44,6 +45,10 @@ fn no_library() -> Option<String> {
 
 fn jump(world: &World, random: &mut Whim, seconds: i64) -> Result<usize> {
     world.turn_clock(seconds)?;
+    // Processes that run already may keep the time that they began with.
+    let cluster = world.cluster();
+    cluster.stop(StopMode::Fast);
+    cluster.start()?;
     random.wait(1_500..3_000);
     Ok(0)
 }
