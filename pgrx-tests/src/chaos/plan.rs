@@ -1,5 +1,7 @@
 //! What the command line asks for.
 
+use std::time::Duration;
+
 use super::nemesis::{self, Fault};
 use crate::{Failure, Result};
 
@@ -16,6 +18,8 @@ pub struct Plan {
     pub only: Vec<String>,
     /// Only faults that can be made everywhere.
     pub plain: bool,
+    /// How long to wait for what should come at once.
+    pub patience: Duration,
 }
 
 /// The faults of a plan.
@@ -34,6 +38,7 @@ impl Default for Plan {
             seed: fastrand::u64(1..1_000_000),
             only: Vec::new(),
             plain: false,
+            patience: Duration::from_secs(60),
         }
     }
 }

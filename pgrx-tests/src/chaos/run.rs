@@ -13,12 +13,9 @@ use super::journal::now_us;
 use super::nemesis::{self, Fault, Whim};
 use super::world::{MAX_IN_FLIGHT, World};
 use super::writer::Writer;
-use crate::cluster::Builder;
 use crate::wait::try_wait;
-use crate::{Cluster, Failure, Result, checkout};
+use crate::{Failure, Result, checkout};
 
-/// Everything that waits is done with by then.
-const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 /// Writers that have so long not stored what they may are held up by the fault itself.
 const WRITES_WITHIN: Duration = Duration::from_secs(30);
 
@@ -41,15 +38,15 @@ impl Report {
 
 /// Runs a plan on a server of its own.
 pub fn run(plan: &Plan) -> Result<Report> {
-    run_on(plan, Cluster::builder())
+    run_sabotaged(plan, "")
 }
 
-/// Runs a plan on a server with these settings.
-fn run_on(plan: &Plan, builder: Builder) -> Result<Report> {
+/// Runs a plan on an extension to which this SQL was done.
+pub fn run_sabotaged(plan: &Plan, sabotage: &str) -> Result<Report> {
     let begun = Instant::now();
     let choice = plan.choose()?;
     let clock_moves = choice.faults.iter().any(|fault| fault.moves_clock());
-    let world = World::create(plan.seed, builder, clock_moves)?;
+    let world = World::create(plan, clock_moves, sabotage)?;
     let disturbances = std::thread::scope(|scope| {
         let over = Over(&world);
         for number in 1..=plan.writers {
@@ -140,13 +137,13 @@ fn settle(world: &World) -> Result<i64> {
     client
         .batch_execute("select hooks.unschedule('tick')")
         .map_err(sql)?;
-    let settled = try_wait(SETTLES_WITHIN, || {
+    let settled = try_wait(2 * world.patience, || {
         std::thread::sleep(Duration::from_millis(50));
         let waiting = client.query_one("select not exists (select from hooks.message)", &[]);
         waiting.is_ok_and(|row| row.get::<_, bool>(0))
     });
     if settled.is_err() {
-        println!("messages still wait after {SETTLES_WITHIN:?}");
+        println!("messages still wait after {:?}", 2 * world.patience);
     }
     Ok(ticks_until_us)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use postgres::Client;
 
+use super::Plan;
 use super::identity::Identity;
 use super::journal::{Intent, Journal, Outcome, now_us};
 use super::nemesis;
@@ -41,6 +42,7 @@ pub struct World {
     pub over: AtomicBool,
     pub database: String,
     pub dns: Dns,
+    pub patience: Duration,
     cluster: RwLock<Arc<Cluster>>,
     /// The log of servers that are gone.
     past_logs: Mutex<String>,
@@ -58,10 +60,11 @@ struct Clock {
 }
 
 impl World {
-    /// Starts a server with everything that a run needs. `builder` may say more of it.
+    /// Starts a server with everything that a run needs.
     ///
-    /// With `clock_moves`, its clock can be turned.
-    pub fn create(seed: u64, builder: Builder, clock_moves: bool) -> Result<World> {
+    /// With `clock_moves`, its clock can be turned. `sabotage` is run when everything is ready.
+    pub fn create(plan: &Plan, clock_moves: bool, sabotage: &str) -> Result<World> {
+        let seed = plan.seed;
         let desk = Arc::new(Desk::default());
         let receiver = Receiver::scripted(Reception {
             desk: Arc::clone(&desk),
@@ -77,7 +80,7 @@ impl World {
             }
             None => None,
         };
-        let builder = prepare(builder, &preloaded, &dns, clock.as_ref());
+        let builder = prepare(&preloaded, &dns, clock.as_ref());
         let cluster = builder.try_start()?;
         let database = cluster.create_hooks_database();
         let journal = Journal::create(&crate::scratch::folder().join("journal"))?;
@@ -93,6 +96,7 @@ impl World {
             over: AtomicBool::new(false),
             database,
             dns,
+            patience: plan.patience,
             cluster: RwLock::new(Arc::new(cluster)),
             past_logs: Mutex::default(),
             preloaded,
@@ -101,7 +105,7 @@ impl World {
             last_leader: AtomicI32::new(0),
         };
         let mut client = world.cluster().connect(&world.database);
-        let script = world.set_up_script();
+        let script = world.set_up_script() + sabotage;
         client
             .batch_execute(&script)
             .map_err(|error| Failure::because("could not make the queues", format!("{error:?}")))?;
@@ -154,12 +158,7 @@ impl World {
 
     /// A server like the one that runs, to be started.
     pub fn builder(&self) -> Builder {
-        prepare(
-            Cluster::builder(),
-            &self.preloaded,
-            &self.dns,
-            self.clock.as_ref(),
-        )
+        prepare(&self.preloaded, &self.dns, self.clock.as_ref())
     }
 
     /// From now on clients go to `successor`.
@@ -294,8 +293,8 @@ impl Clock {
     }
 }
 
-fn prepare(builder: Builder, preloaded: &str, dns: &Dns, clock: Option<&Clock>) -> Builder {
-    let mut builder = builder
+fn prepare(preloaded: &str, dns: &Dns, clock: Option<&Clock>) -> Builder {
+    let mut builder = Cluster::builder()
         .environment("LD_PRELOAD", preloaded)
         .environment("TEST_DNS_PORT", &dns.port().to_string());
     if let Some(clock) = clock {

@@ -2,6 +2,7 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
+use pg_hooks_tests::chaos::bugs::Bug;
 use pg_hooks_tests::chaos::{self, Plan};
 use pg_hooks_tests::{Failure, Result, setup};
 
@@ -19,6 +20,9 @@ fn act(words: &[String]) -> Result<bool> {
     if words.first().is_some_and(|word| word == "help") {
         return Err(Failure::needs_user(Plan::USAGE));
     }
+    if words.first().is_some_and(|word| word == "bugs") {
+        return show_bugs(&words[1..]);
+    }
     let plan = Plan::parse(words)?;
     if let Some(inner) = in_own_mounts() {
         return inner;
@@ -31,6 +35,25 @@ fn act(words: &[String]) -> Result<bool> {
     let report = chaos::run(&plan)?;
     println!("{report}");
     Ok(report.is_good())
+}
+
+/// Puts one bug after the other into the extension. Whether each is found, and nothing where there is none.
+fn show_bugs(names: &[String]) -> Result<bool> {
+    const SEED: u64 = 7;
+    let bugs = Bug::named(names)?;
+    setup::setup()?;
+    let mut lines = Vec::new();
+    let mut all_caught = true;
+    for bug in bugs {
+        println!("--- {}", bug.name);
+        let verdict = bug.try_out(SEED)?;
+        let caught = bug.is_caught(&verdict);
+        all_caught &= caught;
+        let word = if caught { "caught" } else { "MISSED" };
+        lines.push(format!("{:<36} {word}: {:?}", bug.name, verdict.counts()));
+    }
+    println!("\n{}", lines.join("\n"));
+    Ok(all_caught)
 }
 
 /// Root can mount disks: in a namespace that goes with the program, which is why it runs itself again in one.

@@ -138,7 +138,7 @@ pub fn disturb(world: &World, fault: &'static Fault, random: &mut Whim) -> Resul
 fn first_send(world: &World, lifted_us: i64) -> Result<Option<i64>> {
     let begun = Instant::now();
     let mut sent = Vec::new();
-    while begun.elapsed() < DEADLINE {
+    while begun.elapsed() < world.patience {
         if sent.is_empty() || begun.elapsed() > Duration::from_millis(500) * sent.len() as u32 {
             // The server may not be as well as it seems.
             if let Ok((id, _)) = world.pulse(Queue::Pulse) {
