@@ -97,22 +97,6 @@ pub const BUGS: &[Bug] = &[
         shows_as: &[Offence::Stuck, Offence::SlowRecovery],
     },
     Bug {
-        name: "low-water mark too high",
-        // Some rows lie before the place from which the leader reads on, and nobody moves it back for them.
-        sabotage: "
-            create function chaos.bug() returns trigger language plpgsql as $$
-            begin
-              new.due_at := new.due_at - interval '1 minute';
-              return new;
-            end
-            $$;
-            create trigger zz_bug before insert on hooks.message
-              for each row when (new.id % 20 = 0) execute function chaos.bug();",
-        only: &["settings reloaded"],
-        faults: 2,
-        shows_as: &[Offence::Stuck],
-    },
-    Bug {
         name: "probation off",
         sabotage: "
             create function chaos.bug() returns trigger language plpgsql as $$
