@@ -56,7 +56,8 @@ pub fn run_sabotaged(plan: &Plan, sabotage: &str) -> Result<Report> {
         let disturbances = disturb(&world, plan, &choice.faults);
         drop(over);
         disturbances
-    })?;
+    });
+    let disturbances = disturbances.inspect_err(|_| _ = keep_papers(&world))?;
     let ticks_until_us = settle(&world)?;
     let tables = Tables::read(&mut world.session()?)?;
     let evidence = Evidence {
