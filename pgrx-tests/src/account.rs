@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::{Failure, Result};
+use crate::{Failure, Result, command};
 
 /// A user from `/etc/passwd`.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,14 @@ pub fn hand_over(path: &Path) -> Result<()> {
     let Some(account) = account() else { return Ok(()) };
     std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid))
         .map_err(|error| Failure::because(format_args!("could not give away {}", path.display()), error))
+}
+
+/// Gives a folder and everything in it to the server's user.
+pub fn hand_over_all(folder: &Path) -> Result<()> {
+    let Some(account) = account() else { return Ok(()) };
+    let mut chown = Command::new("chown");
+    let owner = format!("{}:{}", account.uid, account.gid);
+    command::output(chown.arg("-R").arg(owner).arg(folder)).map(|_| ())
 }
 
 /// `None`: we are not root and run servers as ourselves.

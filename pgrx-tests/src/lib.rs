@@ -30,6 +30,7 @@ pub mod chaos;
 pub mod checkout;
 pub mod cluster;
 pub mod command;
+pub mod dns;
 mod failure;
 pub mod install;
 pub mod receiver;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::identity::Identity;
@@ -65,6 +65,7 @@ pub struct Notes {
 
 /// Notes that all writers share. A file has them too, for people.
 pub struct Journal {
+    pub file: PathBuf,
     inner: Mutex<(Notes, BufWriter<File>)>,
 }
 
@@ -74,8 +75,14 @@ impl Journal {
         let created = created
             .map_err(|error| Failure::because(format_args!("could not create {}", file.display()), error))?;
         Ok(Journal {
+            file: file.to_owned(),
             inner: Mutex::new((Notes::default(), BufWriter::new(created))),
         })
+    }
+
+    /// Writes down what is still in memory.
+    pub fn flush(&self) {
+        let _ = self.inner.lock().expect("poisoned").1.flush();
     }
 
     /// Before the transaction begins. Gives its place.

@@ -5,8 +5,10 @@
 //!   answered: both outside of the database, and each noted before it happens;
 //! - [`nemesis`] makes the faults, one file for each family;
 //! - [`evidence`] is what the tables hold in the end;
-//! - [`checker`] reads all of it and says what is wrong.
+//! - [`checker`] reads all of it and says what is wrong;
+//! - [`bugs`] are put in on purpose, to see that the checker finds them.
 
+pub mod bugs;
 pub mod checker;
 pub mod disturbance;
 pub mod evidence;

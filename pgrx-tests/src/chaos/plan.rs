@@ -1,5 +1,7 @@
 //! What the command line asks for.
 
+use std::time::Duration;
+
 use super::nemesis::{self, Fault};
 use crate::{Failure, Result};
 
@@ -16,6 +18,8 @@ pub struct Plan {
     pub only: Vec<String>,
     /// Only faults that can be made everywhere.
     pub plain: bool,
+    /// How long to wait for what should come at once.
+    pub patience: Duration,
 }
 
 /// The faults of a plan.
@@ -34,6 +38,7 @@ impl Default for Plan {
             seed: fastrand::u64(1..1_000_000),
             only: Vec::new(),
             plain: false,
+            patience: Duration::from_secs(60),
         }
     }
 }
@@ -46,7 +51,7 @@ impl Plan {
     pub fn short(seed: u64) -> Plan {
         Plan {
             faults: nemesis::all().iter().filter(|fault| fault.is_plain()).count(),
-            messages: 3_000,
+            messages: 4_000,
             seed,
             plain: true,
             ..Plan::default()
@@ -82,7 +87,9 @@ impl Plan {
         let (mut possible, mut left_out) = (Vec::new(), Vec::new());
         let plain = |fault: &&Fault| fault.is_plain() || !self.plain;
         for fault in nemesis::all().into_iter().filter(wanted).filter(plain) {
-            match fault.left_out() {
+            let unasked = (fault.moves_clock() && self.only.is_empty())
+                .then(|| "a run of its own: only=clock".to_owned());
+            match unasked.or_else(|| fault.left_out()) {
                 None => possible.push(fault),
                 Some(why) => left_out.push((fault.name, why)),
             }

@@ -1,6 +1,7 @@
 //! One run: writers write, faults come one after the other, then all is let settle and checked.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -9,15 +10,12 @@ use super::checker::{self, Evidence, Verdict};
 use super::disturbance::Disturbance;
 use super::evidence::Tables;
 use super::journal::now_us;
-use super::nemesis::{self, Fault};
+use super::nemesis::{self, Fault, Whim};
 use super::world::{MAX_IN_FLIGHT, World};
 use super::writer::Writer;
-use crate::cluster::Builder;
 use crate::wait::try_wait;
-use crate::{Cluster, Failure, Result};
+use crate::{Failure, Result, checkout};
 
-/// Everything that waits is done with by then.
-const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 /// Writers that have so long not stored what they may are held up by the fault itself.
 const WRITES_WITHIN: Duration = Duration::from_secs(30);
 
@@ -40,14 +38,15 @@ impl Report {
 
 /// Runs a plan on a server of its own.
 pub fn run(plan: &Plan) -> Result<Report> {
-    run_on(plan, Cluster::builder())
+    run_sabotaged(plan, "")
 }
 
-/// Runs a plan on a server with these settings.
-fn run_on(plan: &Plan, builder: Builder) -> Result<Report> {
+/// Runs a plan on an extension to which this SQL was done.
+pub fn run_sabotaged(plan: &Plan, sabotage: &str) -> Result<Report> {
     let begun = Instant::now();
     let choice = plan.choose()?;
-    let world = World::create(plan.seed, builder)?;
+    let clock_moves = choice.faults.iter().any(|fault| fault.moves_clock());
+    let world = World::create(plan, clock_moves, sabotage)?;
     let disturbances = std::thread::scope(|scope| {
         let over = Over(&world);
         for number in 1..=plan.writers {
@@ -57,7 +56,8 @@ fn run_on(plan: &Plan, builder: Builder) -> Result<Report> {
         let disturbances = disturb(&world, plan, &choice.faults);
         drop(over);
         disturbances
-    })?;
+    });
+    let disturbances = disturbances.inspect_err(|_| _ = keep_papers(&world))?;
     let ticks_until_us = settle(&world)?;
     let tables = Tables::read(&mut world.session()?)?;
     let evidence = Evidence {
@@ -69,12 +69,13 @@ fn run_on(plan: &Plan, builder: Builder) -> Result<Report> {
         ticks_until_us,
     };
     let verdict = checker::check(&evidence);
+    keep_papers(&world)?;
     Ok(Report {
         plan: plan.clone(),
         verdict,
         disturbances: evidence.disturbances,
         left_out: choice.left_out,
-        crashes: crashes(&world.cluster().log()),
+        crashes: crashes(&world.logs()),
         took: begun.elapsed(),
     })
 }
@@ -90,7 +91,7 @@ impl Drop for Over<'_> {
 
 /// One fault after the other. Half of the messages that belong to one may be stored before it begins.
 fn disturb(world: &World, plan: &Plan, faults: &[&'static Fault]) -> Result<Vec<Disturbance>> {
-    let mut random = fastrand::Rng::with_seed(plan.seed ^ 0xfa17);
+    let mut whim = Whim::new(plan.seed ^ 0xfa17, plan.plain);
     let mut disturbances = Vec::new();
     for (place, fault) in faults.iter().enumerate() {
         let share = |halves: usize| plan.messages * halves / (2 * faults.len() * plan.writers) + 1;
@@ -101,7 +102,7 @@ fn disturb(world: &World, plan: &Plan, faults: &[&'static Fault]) -> Result<Vec<
             world.written.load(Ordering::Relaxed) * 10 >= enough * 9
         });
         world.allowance.store(share(2 * place + 2), Ordering::Relaxed);
-        let disturbance = nemesis::disturb(world, fault, &mut random)?;
+        let disturbance = nemesis::disturb(world, fault, &mut whim)?;
         println!(
             "{:>4}/{} {:<34} lifted after {:>6.1} s, first send {:>5.0} ms later{}; {} written",
             place + 1,
@@ -137,15 +138,29 @@ fn settle(world: &World) -> Result<i64> {
     client
         .batch_execute("select hooks.unschedule('tick')")
         .map_err(sql)?;
-    let settled = try_wait(SETTLES_WITHIN, || {
+    let settled = try_wait(2 * world.patience, || {
         std::thread::sleep(Duration::from_millis(50));
         let waiting = client.query_one("select not exists (select from hooks.message)", &[]);
         waiting.is_ok_and(|row| row.get::<_, bool>(0))
     });
     if settled.is_err() {
-        println!("messages still wait after {SETTLES_WITHIN:?}");
+        println!("messages still wait after {:?}", 2 * world.patience);
     }
     Ok(ticks_until_us)
+}
+
+/// Where the journal and the server's log of the last run stay, for people.
+fn papers() -> PathBuf {
+    checkout::target().join("chaos")
+}
+
+fn keep_papers(world: &World) -> Result<()> {
+    world.journal.flush();
+    let folder = papers();
+    let kept = std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::copy(&world.journal.file, folder.join("journal")))
+        .and_then(|_| std::fs::write(folder.join("server.log"), world.logs()));
+    kept.map_err(|error| Failure::because(format_args!("could not write to {}", folder.display()), error))
 }
 
 /// What no kill -9 explains.

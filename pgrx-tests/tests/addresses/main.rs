@@ -1,6 +1,5 @@
 //! Which addresses are reached, how names lead to them, and through what.
 
-mod dns;
 mod proxying;
 mod resolving;
 mod rules;

@@ -1,18 +1,15 @@
 //! Where names lead, and where they lead a moment later.
 //!
 //! The server under test has the real resolver of the C library, which is told to ask a DNS server of the
-//! test. That takes no privileges, only a C compiler, which building the extension needs as well.
+//! test.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
 
+use pg_hooks_tests::dns::{self, Answer, Dns};
 use pg_hooks_tests::site::{SOON, Site};
-use pg_hooks_tests::{Cluster, scratch, wait_until};
-
-use crate::dns::{Answer, Dns};
+use pg_hooks_tests::{Cluster, wait_until};
 
 /// Public, and never dialled here: the server takes it for one of its own.
 const OWN: &str = "93.184.216.34";
@@ -22,27 +19,15 @@ fn world() -> &'static (Cluster, Dns) {
     static WORLD: OnceLock<(Cluster, Dns)> = OnceLock::new();
     WORLD.get_or_init(|| {
         let dns = Dns::start();
+        let library = dns::interposer().expect("a library");
         let cluster = Cluster::builder()
             .setting("hooks.allowed_networks", "127.0.0.1")
-            .environment("LD_PRELOAD", &interposed().display().to_string())
+            .environment("LD_PRELOAD", &library.display().to_string())
             .environment("TEST_DNS_PORT", &dns.port().to_string())
             .environment("TEST_OWN_ADDRESS", OWN)
             .start();
         (cluster, dns)
     })
-}
-
-fn interposed() -> PathBuf {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/addresses/names.c");
-    let library = scratch::folder().join("names.so");
-    let mut compile = Command::new("cc");
-    compile.args(["-shared", "-fPIC", "-Wall", "-o"]);
-    let compiled = compile.arg(&library).args([source, "-ldl", "-lresolv"]).status();
-    assert!(
-        compiled.is_ok_and(|status| status.success()),
-        "could not compile {source}"
-    );
-    library
 }
 
 /// A site, and the DNS server that its server asks.

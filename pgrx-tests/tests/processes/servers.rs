@@ -2,13 +2,12 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use pg_hooks_tests::cluster::{Signal, StopMode, signal};
 use pg_hooks_tests::wait::never_within;
-use pg_hooks_tests::{Cluster, Receiver, command, wait_until};
+use pg_hooks_tests::{Cluster, Receiver, wait_until};
 
 use crate::rig::{Rig, SOON, queue, send, value, wait_for_delivered, wait_for_leader};
 use crate::vitals::{launcher, workers};
@@ -81,10 +80,7 @@ fn standby_sends_nothing_until_it_is_promoted() {
     send(&mut client, "q", "hangs on the primary");
     primary.receiver.wait_for("/q", 1, SOON);
 
-    let standby = Cluster::builder().start();
-    standby.stop(StopMode::Fast);
-    copy_as_standby(&primary.cluster, &standby);
-    standby.start().unwrap();
+    let standby = primary.cluster.start_standby(Cluster::builder()).unwrap();
     let mut reader = standby.connect(&name);
     let later = send(&mut client, "q", "replicated");
     wait_until("the message to be replicated", SOON, || {
@@ -105,27 +101,4 @@ fn standby_sends_nothing_until_it_is_promoted() {
     reader.batch_execute("select pg_promote()").unwrap();
     primary.receiver.wait_for("/q", 4, Duration::from_secs(10));
     wait_for_delivered(&mut reader, 2);
-}
-
-/// Makes `standby`, which is stopped, a standby of `primary`.
-fn copy_as_standby(primary: &Cluster, standby: &Cluster) {
-    let data = standby.data();
-    std::fs::remove_dir_all(&data).unwrap();
-    let mut backup = Command::new(primary.tree().program("pg_basebackup"));
-    backup
-        .arg("-D")
-        .arg(&data)
-        .args(["-R", "-c", "fast", "-X", "stream", "-U", "postgres"]);
-    backup
-        .arg("-h")
-        .arg(primary.socket_folder())
-        .args(["-p", &primary.port().to_string()]);
-    command::output(&mut backup).unwrap();
-    give_to_the_owner_of(standby.socket_folder(), &data);
-}
-
-fn give_to_the_owner_of(folder: &Path, data: &Path) {
-    let mut chown = Command::new("chown");
-    chown.arg("-R").arg("--reference").arg(folder).arg(data);
-    command::output(&mut chown).unwrap();
 }

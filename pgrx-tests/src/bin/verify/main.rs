@@ -1,6 +1,7 @@
 //! `cargo verify`: everything that must hold before a change is merged, in one command.
 //!
-//! With arguments, only the steps so named: `cargo verify format lint`.
+//! With arguments, only the steps so named: `cargo verify format lint`. With `--long` also those that take many
+//! minutes.
 
 mod architecture;
 mod fuzzing;
@@ -83,6 +84,15 @@ fn check_server(report: &mut Report) {
         report.step("bench-smoke", || {
             command::run(with_tree(cargo("run")).args(smoke))
         });
+        let chaos = |words: &[&str]| {
+            let program = ["--package", "pg_hooks_tests", "--bin", "chaos", "--"];
+            command::run(with_tree(cargo("run")).args(program).args(words))
+        };
+        report.long_step("chaos", || {
+            chaos(&["faults=60", "messages=20000"])?;
+            chaos(&["faults=6", "messages=2000", "only=clock"])
+        });
+        report.long_step("chaos-bugs", || chaos(&["bugs"]));
     }
 }
 

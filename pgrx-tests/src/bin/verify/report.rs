@@ -10,6 +10,8 @@ use pg_hooks_tests::{Failure, Result, command};
 pub struct Report {
     /// Names of the steps to run; all if empty.
     wanted: Vec<String>,
+    /// Whether steps that take many minutes are run as well.
+    long: bool,
     steps: Vec<Step>,
     /// What the test runner said in the end, by step.
     closing_lines: Vec<String>,
@@ -22,10 +24,12 @@ struct Step {
 }
 
 impl Report {
-    /// A report on the steps with these names, or on all.
-    pub fn of(wanted: Vec<String>) -> Self {
+    /// A report on the steps with these names, or on all. The word `--long` adds the long ones.
+    pub fn of(words: Vec<String>) -> Self {
+        let (flags, wanted): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "--long");
         Report {
             wanted,
+            long: !flags.is_empty(),
             steps: Vec::new(),
             closing_lines: Vec::new(),
         }
@@ -53,6 +57,13 @@ impl Report {
     /// Runs one step only if it is asked for by name.
     pub fn step_if_named(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) {
         if !self.wanted.is_empty() {
+            self.step(name, run);
+        }
+    }
+
+    /// Runs one step that takes many minutes, if it is asked for by name or all long ones are.
+    pub fn long_step(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) {
+        if self.long || self.wanted.iter().any(|wanted| wanted == name) {
             self.step(name, run);
         }
     }

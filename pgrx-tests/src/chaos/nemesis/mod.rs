@@ -1,10 +1,18 @@
 //! The faults, and how each is made, lifted and seen.
 
+mod clock;
 mod processes;
+mod receiver;
+mod resources;
+mod standby;
 mod stops;
+mod tables;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+pub use clock::library as clock_library;
+pub use resources::OWN_MOUNTS;
 
 use super::disturbance::Disturbance;
 use super::journal::now_us;
@@ -27,14 +35,14 @@ pub struct Fault {
     /// What it needs that not every machine has.
     needs: Option<Need>,
     /// Does it, and returns when it is over. Gives how often a message killed the worker.
-    make: fn(&World, &mut fastrand::Rng) -> Result<usize>,
+    make: fn(&World, &mut Whim) -> Result<usize>,
 }
 
 impl Fault {
     const fn new(
         family: &'static str,
         name: &'static str,
-        make: fn(&World, &mut fastrand::Rng) -> Result<usize>,
+        make: fn(&World, &mut Whim) -> Result<usize>,
     ) -> Fault {
         Fault {
             name,
@@ -58,6 +66,25 @@ impl Fault {
         }
     }
 
+    const fn moving_clock(self) -> Fault {
+        Fault {
+            moves_clock: true,
+            ..self
+        }
+    }
+
+    const fn needing(self, need: Need) -> Fault {
+        Fault {
+            needs: Some(need),
+            ..self
+        }
+    }
+
+    /// Whether the server's clock jumps, for which it must be started in a way of its own.
+    pub fn moves_clock(&self) -> bool {
+        self.moves_clock
+    }
+
     /// Whether it can be done everywhere, and quickly.
     pub fn is_plain(&self) -> bool {
         self.needs.is_none() && !self.lengthy
@@ -71,11 +98,20 @@ impl Fault {
 
 /// Every fault there is.
 pub fn all() -> Vec<&'static Fault> {
-    [processes::FAULTS, stops::FAULTS].into_iter().flatten().collect()
+    let families = [
+        processes::FAULTS,
+        stops::FAULTS,
+        resources::FAULTS,
+        receiver::FAULTS,
+        tables::FAULTS,
+        standby::FAULTS,
+        clock::FAULTS,
+    ];
+    families.into_iter().flatten().collect()
 }
 
 /// Makes a fault, and waits until deliveries go on. What was seen of it.
-pub fn disturb(world: &World, fault: &'static Fault, random: &mut fastrand::Rng) -> Result<Disturbance> {
+pub fn disturb(world: &World, fault: &'static Fault, random: &mut Whim) -> Result<Disturbance> {
     let before = world.wait_for_leader()?;
     let begun_us = now_us();
     let kills = (fault.make)(world, random).map_err(|failure| {
@@ -102,7 +138,7 @@ pub fn disturb(world: &World, fault: &'static Fault, random: &mut fastrand::Rng)
 fn first_send(world: &World, lifted_us: i64) -> Result<Option<i64>> {
     let begun = Instant::now();
     let mut sent = Vec::new();
-    while begun.elapsed() < DEADLINE {
+    while begun.elapsed() < world.patience {
         if sent.is_empty() || begun.elapsed() > Duration::from_millis(500) * sent.len() as u32 {
             // The server may not be as well as it seems.
             if let Ok((id, _)) = world.pulse(Queue::Pulse) {
@@ -118,9 +154,27 @@ fn first_send(world: &World, lifted_us: i64) -> Result<Option<i64>> {
     Ok(None)
 }
 
-/// Waits a while, while writers write.
-fn for_a_while(random: &mut fastrand::Rng, milliseconds: std::ops::Range<u64>) {
-    std::thread::sleep(Duration::from_millis(random.u64(milliseconds)));
+/// What is left to chance, by the seed.
+pub struct Whim {
+    random: fastrand::Rng,
+    /// Faults last half as long.
+    brief: bool,
+}
+
+impl Whim {
+    pub fn new(seed: u64, brief: bool) -> Whim {
+        Whim {
+            random: fastrand::Rng::with_seed(seed),
+            brief,
+        }
+    }
+
+    /// Lets a fault last, while writers write.
+    fn wait(&mut self, milliseconds: std::ops::Range<u64>) {
+        let milliseconds = self.random.u64(milliseconds);
+        let share = if self.brief { 2 } else { 1 };
+        std::thread::sleep(Duration::from_millis(milliseconds / share));
+    }
 }
 
 /// Waits until the server has ended the session of somebody who looks on, as it does with all at a crash.

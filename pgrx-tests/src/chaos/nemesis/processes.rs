@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Fault, await_crash, for_a_while};
+use super::{Fault, Whim, await_crash};
 use crate::chaos::workload::Queue;
 use crate::chaos::world::{DEADLINE, World};
 use crate::cluster::{Signal, signal};
@@ -48,7 +48,7 @@ pub const FAULTS: &[Fault] = &[
         for _ in 0..20 {
             let leader = leader(world)?;
             order(world, &format!("select pg_cancel_backend({leader})"))?;
-            for_a_while(random, 1..30);
+            random.wait(1..30);
         }
         Ok(0)
     }),
@@ -100,9 +100,9 @@ fn order(world: &World, statement: &str) -> Result<usize> {
 }
 
 /// Longer than attempts may take.
-fn pause(pids: &[i32], random: &mut fastrand::Rng, milliseconds: Range<u64>) -> Result<usize> {
+fn pause(pids: &[i32], random: &mut Whim, milliseconds: Range<u64>) -> Result<usize> {
     pids.iter().for_each(|pid| _ = signal(*pid, Signal::STOP));
-    for_a_while(random, milliseconds);
+    random.wait(milliseconds);
     pids.iter().for_each(|pid| _ = signal(*pid, Signal::CONT));
     Ok(0)
 }

@@ -2,8 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use crate::{Result, command, scratch};
 
 /// What is answered for a name.
 #[derive(Clone)]
@@ -18,6 +23,7 @@ pub enum Answer {
 pub struct Dns {
     port: u16,
     names: Arc<Mutex<HashMap<String, Answer>>>,
+    dead: Arc<AtomicBool>,
 }
 
 const TYPE_A: u16 = 1;
@@ -29,16 +35,21 @@ impl Dns {
         let port = socket.local_addr().expect("an address").port();
         let names = Arc::<Mutex<HashMap<String, Answer>>>::default();
         let known = Arc::clone(&names);
+        let dead = Arc::<AtomicBool>::default();
+        let is_dead = Arc::clone(&dead);
         thread::spawn(move || {
             let mut packet = [0; 1500];
             while let Ok((length, from)) = socket.recv_from(&mut packet) {
+                if is_dead.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let known = known.lock().expect("names");
                 if let Some(answer) = answer(&packet[..length], &known) {
                     let _ = socket.send_to(&answer, from);
                 }
             }
         });
-        Dns { port, names }
+        Dns { port, names, dead }
     }
 
     pub fn port(&self) -> u16 {
@@ -53,9 +64,26 @@ impl Dns {
         self.set(name, Answer::Addresses(addresses.collect()));
     }
 
+    /// Whether questions are left without an answer.
+    pub fn set_dead(&self, dead: bool) {
+        self.dead.store(dead, Ordering::Relaxed);
+    }
+
     pub fn set(&self, name: &str, answer: Answer) {
         self.names.lock().expect("names").insert(name.to_owned(), answer);
     }
+}
+
+/// A library that, put before the one of C by `LD_PRELOAD`, has a server ask the DNS server on the port
+/// `TEST_DNS_PORT` of this machine. That takes no privileges, only a C compiler, which building the extension
+/// needs as well.
+pub fn interposer() -> Result<PathBuf> {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dns/names.c");
+    let library = scratch::folder().join("names.so");
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", "-Wall", "-o"]);
+    command::run(compile.arg(&library).args([source, "-ldl", "-lresolv"]))?;
+    Ok(library)
 }
 
 fn answer(query: &[u8], names: &HashMap<String, Answer>) -> Option<Vec<u8>> {
