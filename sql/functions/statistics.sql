@@ -253,7 +253,7 @@ comment on function hooks.backlog(bigint, integer) is 'Messages of a queue that 
 create view hooks.queue_stats as
 select q.id as queue_id,
        q.name as queue,
-       case when s.state in ('open', 'disabled') then s.state when q.active then coalesce(s.state, 'active') else 'paused' end as state,
+       case when q.active or s.state = 'disabled' then coalesce(s.state, 'active') else 'paused' end as state,
        b.due + b.scheduled + b.retrying as live,
        b.due, b.scheduled, b.retrying,
        coalesce(f.in_flight, 0) as in_flight,
@@ -283,7 +283,7 @@ left join lateral (
 comment on view hooks.queue_stats is 'Each queue with its state, its backlog and its totals. Reading one queue costs one: ask for it by name or id.';
 comment on column hooks.queue_stats.queue_id is 'The queue.';
 comment on column hooks.queue_stats.queue is 'Its name.';
-comment on column hooks.queue_stats.state is 'active; paused; failing: nothing has succeeded for a minute or more; open: its circuit breaker stops it for a while; disabled: the worker switched it off.';
+comment on column hooks.queue_stats.state is 'active; paused; failing: nothing has succeeded for a minute or more; open: its circuit breaker stops it for a while; held: its row or its secrets cannot be used, as hooks.queue_state says; disabled: the worker switched it off.';
 comment on column hooks.queue_stats.live is 'Messages that are not finished: due, scheduled and retrying.';
 comment on column hooks.queue_stats.due is 'Messages that are due, those on the wire included.';
 comment on column hooks.queue_stats.scheduled is 'Messages whose first attempt is at a later time.';
