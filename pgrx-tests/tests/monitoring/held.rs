@@ -1,7 +1,8 @@
-//! Queues that send nothing are shown so, with the reason that counts.
+//! Queues that send nothing are shown so, with the reason that counts, and until they send again.
 
 use pg_hooks_tests::Behaviour;
 use pg_hooks_tests::site::Site;
+use serde_json::Value;
 
 fn state(site: &mut Site) -> String {
     site.value("select state from hooks.queue_stats where queue = 'q'")
@@ -91,4 +92,32 @@ fn queue_that_is_paused_while_its_breaker_is_open_is_shown_as_paused() {
     assert!(check(&mut site, "queues").starts_with("ok"));
     let report: String = site.value("select hooks.report_data() -> 'queues' -> 0 ->> 'state'");
     assert_eq!(report, "paused");
+}
+
+#[test]
+fn breaker_that_a_new_worker_closes_is_told_of() {
+    let mut site = Site::new();
+    site.receiver.on("/q", Behaviour::status(500));
+    site.queue("ops", "");
+    site.queue(
+        "q",
+        ", max_attempts => 1, breaker_min_requests => 3, breaker_open_time => '1 hour', breaker_threshold => 0.1",
+    );
+    site.run(
+        "select hooks.subscribe('hooks.queue.*', 'ops', envelope => 'standard');
+         select hooks.send_batch('q', array['1', '2', '3'])",
+    );
+    assert!(
+        site.arrivals("ops", 1)[0]
+            .text()
+            .contains("\"hooks.queue.tripped\"")
+    );
+    site.run("select count(pg_terminate_backend(pid)) from hooks.worker");
+    let told: Value = serde_json::from_str(site.arrivals("ops", 2)[1].text()).expect("JSON");
+    assert_eq!(told["type"], "hooks.queue.recovered");
+    assert_eq!(
+        (&told["data"]["queue"], &told["data"]["reason"]),
+        (&"q".into(), &"a new worker leads".into())
+    );
+    assert!(!site.value::<bool>("select exists (select from hooks.queue_state)"));
 }

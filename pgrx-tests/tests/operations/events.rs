@@ -73,26 +73,6 @@ fn breaker_that_opens_and_closes_is_told_of() {
 }
 
 #[test]
-fn breaker_that_a_new_worker_closes_is_told_of() {
-    let mut site = told("hooks.queue.*");
-    site.receiver.on("/q", Behaviour::status(500));
-    site.queue(
-        "q",
-        ", max_attempts => 1, breaker_min_requests => 3, breaker_open_time => '1 hour', breaker_threshold => 0.1",
-    );
-    site.run("select hooks.send_batch('q', array['1', '2', '3'])");
-    assert_eq!(event(&site.arrivals("ops", 1)[0]).0, "hooks.queue.tripped");
-    site.run("select count(pg_terminate_backend(pid)) from hooks.worker");
-    let arrived = site.arrivals("ops", 2);
-    let (kind, data) = event(&arrived[1]);
-    assert_eq!(
-        (kind.as_str(), data["queue"].as_str(), data["reason"].as_str()),
-        ("hooks.queue.recovered", Some("q"), Some("a new worker leads"))
-    );
-    assert!(!site.value::<bool>("select exists (select from hooks.queue_state)"));
-}
-
-#[test]
 fn queue_that_is_disabled_is_told_of_once_with_the_reason() {
     let mut site = told("hooks.**");
     site.receiver.on("/q", Behaviour::status(410));
