@@ -117,15 +117,15 @@ create table hooks.queue_state (
   constraint queue_state_pkey
     primary key (queue_id),
   constraint known_state
-    check (state in ('failing', 'open', 'disabled'))
+    check (state in ('failing', 'open', 'held', 'disabled'))
 );
 
-comment on table hooks.queue_state is 'Queues whose receiver is in trouble, also if they are paused. No row: all is well, or somebody paused the queue.';
+comment on table hooks.queue_state is 'Queues that are in trouble, also if they are paused. No row: all is well, or somebody paused the queue.';
 comment on column hooks.queue_state.queue_id is 'The queue.';
-comment on column hooks.queue_state.state is 'failing: nothing has succeeded for a minute or more; open: its circuit breaker stops it for a while; disabled: the worker switched it off, hooks.resume() switches it on.';
+comment on column hooks.queue_state.state is 'failing: nothing has succeeded for a minute or more; open: its circuit breaker stops it for a while; held: its row or its secrets cannot be used, and its messages wait; disabled: the worker switched it off, hooks.resume() switches it on.';
 comment on column hooks.queue_state.since is 'When that began.';
-comment on column hooks.queue_state.until is 'When the next probe is sent; null for a disabled queue.';
-comment on column hooks.queue_state.reason is 'What the receiver did, for people.';
+comment on column hooks.queue_state.until is 'When the next probe is sent; null unless it is open.';
+comment on column hooks.queue_state.reason is 'What the receiver did, or what keeps the queue from sending, for people.';
 comment on column hooks.queue_state.failing_since is 'Since when every attempt has failed, if that is so; after hooks.disable_after the queue is disabled.';
 comment on column hooks.queue_state.last_failure_at is 'When an attempt last failed; up to an hour stale.';
 

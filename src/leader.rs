@@ -11,6 +11,7 @@ mod follow;
 mod notices;
 mod results;
 mod showing;
+mod standing;
 mod survey;
 mod tallying;
 mod tidying;
@@ -28,6 +29,7 @@ use pgrx::pg_sys;
 
 use cron::Cron;
 use showing::Showing;
+use standing::Standing;
 use survey::Survey;
 use tallying::Tallying;
 use tidying::Tidying;
@@ -71,6 +73,7 @@ struct Leader {
     unrecorded: Vec<Record>,
     /// What the scheduler learnt of queues and is not shown in the tables yet.
     notices: Vec<(QueueId, Notice)>,
+    standing: Standing,
     /// When `unrecorded` is recorded at the latest.
     linger_until: Timestamp,
     /// Results of messages whose rows somebody else has locked.
@@ -141,10 +144,14 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
 
 fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
     let begun = session::transaction(c"pg_hooks: beginning to lead", |client| {
-        store::forget_open_breakers(client)?;
-        Ok((store::begin_leading(client)?, store::load_failing(client)?))
+        let installation = store::begin_leading(client)?;
+        Ok((
+            installation,
+            store::load_failing(client)?,
+            store::load_held(client)?,
+        ))
     });
-    let (installation, failing) = begun.unwrap_or_else(|failure| {
+    let (installation, failing, held) = begun.unwrap_or_else(|failure| {
         log::could_not_begin(failure);
         session::exit_for_restart()
     });
@@ -168,6 +175,7 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         pool,
         unrecorded: Vec::new(),
         notices: Vec::new(),
+        standing: Standing::begin(held),
         linger_until: now,
         held_up: Vec::new(),
         postponed: Vec::new(),

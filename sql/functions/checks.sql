@@ -197,7 +197,8 @@ begin
     end if;
     new.updated_at := clock_timestamp();
     if new.active and not old.active then
-      delete from hooks.queue_state as s where s.queue_id = new.id;
+      -- That it is held is for the worker to say.
+      delete from hooks.queue_state as s where s.queue_id = new.id and s.state <> 'held';
     elsif new.active and new.breaker_threshold is null then
       -- Without a breaker nothing is open; since when it fails is kept, as hooks.disable_after counts from there.
       delete from hooks.queue_state as s

@@ -28,7 +28,7 @@ as $$
       and m.due_at < now() - interval '1 minute' - q.timeout
       -- What is held back is not late: by its breaker, its rate, or what its receiver asked for.
       and q.rate_limit is null
-      and not exists (select from hooks.queue_state as s where s.queue_id = q.id and s.state in ('open', 'disabled'))
+      and not exists (select from hooks.queue_state as s where s.queue_id = q.id and s.state in ('open', 'held', 'disabled'))
       and not exists (
         select
         from hooks.queue_total as t
@@ -118,18 +118,21 @@ as $$
         from (select hooks.hold() as hold offset 0) as w) as h
   union all
   select 'worker',
-         case when w.leaders > 0 then 'ok' else 'fail' end,
+         case when w.leaders > 0 or pg_is_in_recovery() then 'ok' else 'fail' end,
          case when w.leaders > 0 then format('process %s leads since %s', w.pid, w.leader_since)
+              when pg_is_in_recovery() then 'this is a standby: no worker runs on it'
               else 'no worker leads in this database' end,
-         case when w.leaders = 0 and hooks.hold() is not null then 'See the check "copy".'
+         case when pg_is_in_recovery() then null
+              when w.leaders = 0 and hooks.hold() is not null then 'See the check "copy".'
               when w.leaders = 0 then 'Look for "pg_hooks" in the server log; raise max_worker_processes if it is used up.' end
   from (select count(*) as leaders, min(pid) as pid, min(leader_since) as leader_since
         from hooks.workers() where leader) as w
   union all
   select 'worker_slots',
-         case when w.present < w.wanted then 'warn' else 'ok' end,
-         format('%s of %s workers run in this database', w.present, w.wanted),
-         case when w.present < w.wanted
+         case when w.present < w.wanted and not pg_is_in_recovery() then 'warn' else 'ok' end,
+         case when pg_is_in_recovery() then 'this is a standby: no worker runs on it'
+              else format('%s of %s workers run in this database', w.present, w.wanted) end,
+         case when w.present < w.wanted and not pg_is_in_recovery()
               then 'Raise max_worker_processes and restart the server, or lower hooks.workers.' end
   from (select count(*) as present, coalesce(current_setting('hooks.workers', true)::integer, 1) as wanted
         from hooks.workers()) as w
@@ -164,7 +167,27 @@ as $$
                string_agg(format('"%s" (%s)', q.name, s.state), ', ' order by s.since, q.id) filter (where s.place <= 5)
                  || case when count(*) > 5 then ', ...' else '' end as names
         from (select s.*, row_number() over (order by s.since, s.queue_id) as place
-              from (select s.* from hooks.queue_state as s where s.state in ('open', 'disabled') limit 1000) as s) as s
+              from (select s.*
+                    from hooks.queue_state as s
+                    join hooks.queue as q on q.id = s.queue_id
+                    where s.state = 'disabled' or s.state = 'open' and q.active
+                    limit 1000) as s) as s
+        join hooks.queue as q on q.id = s.queue_id) as s
+  union all
+  select 'held',
+         case when s.n > 0 then 'warn' else 'ok' end,
+         case when s.n > 0 then format('%s queues hold their messages: %s', s.n, s.names)
+              else 'no queue is held' end,
+         case when s.n > 0 then 'Put right what is said of them in hooks.queue_state; they go on by themselves then.' end
+  from (select count(*) as n,
+               string_agg(format('"%s" (%s)', q.name, left(s.reason, 200)), ', ' order by s.since, q.id) filter (where s.place <= 5)
+                 || case when count(*) > 5 then ', ...' else '' end as names
+        from (select s.*, row_number() over (order by s.since, s.queue_id) as place
+              from (select s.*
+                    from hooks.queue_state as s
+                    join hooks.queue as q on q.id = s.queue_id
+                    where s.state = 'held' and q.active
+                    limit 1000) as s) as s
         join hooks.queue as q on q.id = s.queue_id) as s
   union all
   select 'secrets',

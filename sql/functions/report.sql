@@ -60,8 +60,8 @@ as $$
     'queues', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'name', c.name,
-        'state', case when s.state in ('open', 'disabled') then s.state when q.active then coalesce(s.state, 'active') else 'paused' end,
-        'reason', s.reason,
+        'state', case when q.active or s.state = 'disabled' then coalesce(s.state, 'active') else 'paused' end,
+        'reason', case when q.active or s.state = 'disabled' then s.reason end,
         'due', b.due, 'scheduled', b.scheduled, 'retrying', b.retrying, 'capped', b.capped,
         'oldest_due', date_trunc('second', now() - b.oldest_due_at)::text,
         'delivered', coalesce(t.delivered, 0), 'dead', coalesce(t.dead, 0),

@@ -253,7 +253,7 @@ comment on function hooks.backlog(bigint, integer) is 'Messages of a queue that 
 create view hooks.queue_stats as
 select q.id as queue_id,
        q.name as queue,
-       case when s.state in ('open', 'disabled') then s.state when q.active then coalesce(s.state, 'active') else 'paused' end as state,
+       case when q.active or s.state = 'disabled' then coalesce(s.state, 'active') else 'paused' end as state,
        b.due + b.scheduled + b.retrying as live,
        b.due, b.scheduled, b.retrying,
        coalesce(f.in_flight, 0) as in_flight,
@@ -283,7 +283,7 @@ left join lateral (
 comment on view hooks.queue_stats is 'Each queue with its state, its backlog and its totals. Reading one queue costs one: ask for it by name or id.';
 comment on column hooks.queue_stats.queue_id is 'The queue.';
 comment on column hooks.queue_stats.queue is 'Its name.';
-comment on column hooks.queue_stats.state is 'active; paused; failing: nothing has succeeded for a minute or more; open: its circuit breaker stops it for a while; disabled: the worker switched it off.';
+comment on column hooks.queue_stats.state is 'active; paused; failing: nothing has succeeded for a minute or more; open: its circuit breaker stops it for a while; held: its row or its secrets cannot be used, as hooks.queue_state says; disabled: the worker switched it off.';
 comment on column hooks.queue_stats.live is 'Messages that are not finished: due, scheduled and retrying.';
 comment on column hooks.queue_stats.due is 'Messages that are due, those on the wire included.';
 comment on column hooks.queue_stats.scheduled is 'Messages whose first attempt is at a later time.';
@@ -361,6 +361,13 @@ select (select pg_catalog.count(*) from hooks.queue) as queues,
        coalesce((select pg_catalog.sum(w.in_flight) from hooks.workers() as w), 0) as in_flight,
        b.live, b.due, b.scheduled, b.retrying,
        b.live >= 100000 as capped,
+       o.oldest_due_at,
+       pg_catalog.now() - o.oldest_due_at as oldest_due_age,
+       (select pg_catalog.count(*)
+        from hooks.queue as q
+        where not q.active
+          and not exists (select from hooks.queue_state as s where s.queue_id = q.id and s.state = 'disabled')) as queues_paused,
+       x.queues_failing, x.queues_open, x.queues_held, x.queues_disabled,
        coalesce(t.attempts, 0) as attempts,
        coalesce(t.failed, 0) as failed,
        coalesce(t.delivered, 0) as delivered,
@@ -372,7 +379,7 @@ select (select pg_catalog.count(*) from hooks.queue) as queues,
        t.attempts::double precision / nullif(t.delivered, 0) as attempts_per_delivery,
        t.latency_micros / 1000.0::double precision / nullif(t.delivered, 0) as latency_mean_ms,
        t.duration_micros / 1000.0::double precision / nullif(t.attempts, 0) as duration_mean_ms,
-       t.last_success_at, t.last_failure_at,
+       t.last_success_at, t.last_failure_at, t.last_status, t.last_error_class, t.last_error,
        a.messages_per_minute, a.events_per_minute, a.subscriptions_per_minute
 from (select pg_catalog.count(*) as live,
              pg_catalog.count(*) filter (where m.due_at <= pg_catalog.now()) as due,
@@ -383,6 +390,35 @@ from (select pg_catalog.count(*) as live,
             order by m.queue_id, m.due_at, m.id
             limit 100000) as m) as b
 left join hooks.queue_total as t on t.queue_id = 0
+cross join (
+  select pg_catalog.count(*) filter (where s.state = 'failing') as queues_failing,
+         pg_catalog.count(*) filter (where s.state = 'open') as queues_open,
+         pg_catalog.count(*) filter (where s.state = 'held') as queues_held,
+         pg_catalog.count(*) filter (where s.state = 'disabled') as queues_disabled
+  from hooks.queue_state as s
+  join hooks.queue as q on q.id = s.queue_id
+  where q.active or s.state = 'disabled'
+) as x
+-- By jumps from queue to queue in the index, and one look for each.
+left join lateral (
+  with recursive present(queue_id, place) as (
+    (select m.queue_id, 1 from hooks.message as m order by m.queue_id limit 1)
+    union all
+    select (select m.queue_id from hooks.message as m where m.queue_id > p.queue_id order by m.queue_id limit 1),
+           p.place + 1
+    from present as p
+    where p.queue_id is not null and p.place < 10000
+  )
+  select pg_catalog.min(m.due_at) as oldest_due_at
+  from present as p
+  cross join lateral (
+    select m.due_at
+    from hooks.message as m
+    where m.queue_id = p.queue_id and m.due_at <= pg_catalog.now()
+    order by m.due_at, m.id
+    limit 1
+  ) as m
+) as o on true
 left join lateral (
   select (m.last - o.messages) * f.minutes as messages_per_minute,
          (e.last - o.events) * f.minutes as events_per_minute,
@@ -412,6 +448,13 @@ comment on column hooks.stats.due is 'Those that are due, among those counted.';
 comment on column hooks.stats.scheduled is 'Those whose first attempt is at a later time, among those counted.';
 comment on column hooks.stats.retrying is 'Those that wait for another attempt, among those counted.';
 comment on column hooks.stats.capped is 'Whether counting stopped: there may be more.';
+comment on column hooks.stats.oldest_due_at is 'When the message that is due longest became so, those of paused queues included; of the first 10,000 queues that have messages.';
+comment on column hooks.stats.oldest_due_age is 'For how long.';
+comment on column hooks.stats.queues_paused is 'Queues that somebody paused.';
+comment on column hooks.stats.queues_failing is 'Queues of which nothing has succeeded for a minute or more.';
+comment on column hooks.stats.queues_open is 'Queues that their circuit breakers stop for a while.';
+comment on column hooks.stats.queues_held is 'Queues whose rows or secrets cannot be used.';
+comment on column hooks.stats.queues_disabled is 'Queues that the worker switched off.';
 comment on column hooks.stats.attempts is 'Attempts made.';
 comment on column hooks.stats.failed is 'Attempts that failed.';
 comment on column hooks.stats.delivered is 'Messages delivered.';
@@ -424,6 +467,9 @@ comment on column hooks.stats.latency_mean_ms is 'Mean time to its delivery from
 comment on column hooks.stats.duration_mean_ms is 'Mean time that an attempt took.';
 comment on column hooks.stats.last_success_at is 'When a message was last accepted.';
 comment on column hooks.stats.last_failure_at is 'When the last attempt that failed began.';
+comment on column hooks.stats.last_status is 'HTTP status of that attempt, if there was an answer.';
+comment on column hooks.stats.last_error_class is 'Kind of that failure, as in hooks.attempt.';
+comment on column hooks.stats.last_error is 'What went wrong then, for people.';
 comment on column hooks.stats.messages_per_minute is 'Messages stored in each of the last minutes, as their ids tell: those of transactions that rolled back count too. Null in the first minute.';
 comment on column hooks.stats.events_per_minute is 'Events published, likewise.';
 comment on column hooks.stats.subscriptions_per_minute is 'Subscriptions made, likewise.';

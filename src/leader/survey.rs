@@ -137,6 +137,7 @@ impl Leader {
             self.database.generation.fetch_add(1, Ordering::AcqRel);
         }
         for id in gone {
+            self.standing.forget(id);
             self.scheduler.drop_queue(id);
         }
         self.load(slice.changed);
@@ -194,7 +195,11 @@ impl Leader {
             return;
         }
         for QueueRow {
-            id, version, policy, ..
+            id,
+            version,
+            is_active,
+            policy,
+            ..
         } in queues
         {
             self.survey.versions.insert(id, version);
@@ -204,6 +209,7 @@ impl Leader {
                     // Attempts would fail, and use up what its messages have of them.
                     queue.active &= lacking.is_none();
                     let is_held = lacking.is_some();
+                    self.standing.note(id, lacking.clone().filter(|_| is_active));
                     let earlier = || "an earlier secret cannot be used".to_owned();
                     let problem = lacking.or_else(|| queue.secrets.has_unusable().then(earlier));
                     let shown = problem.clone().unwrap_or_default();
@@ -217,6 +223,7 @@ impl Leader {
                     self.scheduler.load_queue(Arc::new(queue));
                 }
                 Err(problem) => {
+                    self.standing.note(id, is_active.then(|| problem.clone()));
                     log::queue_invalid(id, problem);
                     self.scheduler.suspend_queue(id);
                 }
@@ -227,6 +234,7 @@ impl Leader {
     /// Forgets a queue that is gone, and has its messages buried.
     pub fn unload(&mut self, id: QueueId) {
         self.survey.forget(id);
+        self.standing.forget(id);
         self.scheduler.drop_queue(id);
         self.orphaned.push(id);
     }

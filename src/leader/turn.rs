@@ -46,7 +46,7 @@ impl Leader {
             self.record_at = self.rest("recording results", &failure);
         }
         if now >= self.notices_at
-            && let Err(failure) = self.show_notices()
+            && let Err(failure) = self.show_standing().and_then(|()| self.show_notices())
         {
             self.notices_at = self.rest("noting the state of queues", &failure);
         }
@@ -84,7 +84,7 @@ impl Leader {
         if let Some(at) = self.scheduler.next_wake() {
             wake = wake.min(at.max(self.deliver_at));
         }
-        if !self.notices.is_empty() {
+        if !self.notices.is_empty() || self.standing.is_news() {
             wake = wake.min(self.notices_at);
         }
         if let Some(at) = self.next_showing() {

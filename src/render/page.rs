@@ -79,7 +79,7 @@ fn badge(html: &mut Html, word: &str) {
         "warn" => "<span class=\"badge warn\">",
         "fail" => "<span class=\"badge fail\">",
         "active" => "<span class=\"badge active\">",
-        "failing" => "<span class=\"badge warn\">",
+        "failing" | "held" => "<span class=\"badge warn\">",
         "open" => "<span class=\"badge open\">",
         "disabled" => "<span class=\"badge disabled\">",
         _ => "<span class=\"badge\">",

@@ -24,8 +24,8 @@ pub use installation::{begin_leading, end_leading, extension, extension_oid, hol
 pub use message::{Content, Fetched, Row, claim, fetch, forgive, locked, read_contents};
 pub use queue::{QueueRow, load_queues};
 pub use queue_state::{
-    disable_queue, forget_open_breakers, load_failing, note_closed_breaker, note_failing, note_open_breaker,
-    note_well,
+    disable_queue, forget_open_breakers, load_failing, load_held, note_closed_breaker, note_failing,
+    note_held, note_open_breaker, note_well,
 };
 pub use record::{Record, Recorded, expire, record, storable};
 pub use secret::forget_secrets;

@@ -26,6 +26,8 @@ pub struct QueueRow {
     pub version: pg_sys::TransactionId,
     /// It belongs to another database: this one is a copy.
     pub is_foreign: bool,
+    /// Nobody paused it.
+    pub is_active: bool,
     /// Its policy, or why the row cannot be used; then its messages wait.
     pub policy: Result<Queue, String>,
 }
@@ -66,6 +68,7 @@ pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<Qu
                 id,
                 version: column(&row, 23)?,
                 is_foreign: column(&row, 27)?,
+                is_active: column(&row, 12)?,
                 policy: {
                     let secrets = secrets.remove(&id).unwrap_or_default();
                     let rows = auth.remove(&id).unwrap_or_else(|| Ok(Vec::new()));

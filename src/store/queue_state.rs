@@ -1,6 +1,7 @@
-//! What the leader has to say about queues: open breakers, queues that only fail, queues that it switched off.
+//! What the leader has to say about queues: open breakers, queues that only fail, queues that it holds or
+//! switched off.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pgrx::spi::SpiClient;
 
@@ -17,7 +18,7 @@ statement!(
      from hooks.queue as q
      where q.id = $1
      on conflict (queue_id) do update
-     set until = excluded.until,
+     set until = case when s.state = 'held' then s.until else excluded.until end,
          state = case when s.state = 'failing' then excluded.state else s.state end,
          since = case when s.state = 'failing' then excluded.since else s.since end,
          reason = case when s.state = 'failing' then excluded.reason else s.reason end"
@@ -35,7 +36,7 @@ pub fn note_open_breaker(
 
 statement!(
     RECOVERED,
-    "delete from hooks.queue_state as s where s.queue_id = $1"
+    "delete from hooks.queue_state as s where s.queue_id = $1 and s.state <> 'held'"
 );
 
 /// Shows that the breaker of a queue is closed.
@@ -46,21 +47,74 @@ pub fn note_closed_breaker(client: &mut SpiClient<'_>, queue_id: QueueId) -> Res
 
 statement!(
     FORGET,
-    "delete from hooks.queue_state as s where s.state = 'open' and s.failing_since is null"
+    "with open as (
+       select s.queue_id, s.failing_since
+       from hooks.queue_state as s
+       where s.state = 'open'
+       order by s.queue_id
+       limit $1
+       for update
+     ), gone as (
+       delete from hooks.queue_state as s using open as o where s.queue_id = o.queue_id and o.failing_since is null
+     ), kept as (
+       update hooks.queue_state as s
+       set state = 'failing', since = s.failing_since, until = null, reason = 'every attempt failed'
+       from open as o
+       where s.queue_id = o.queue_id and o.failing_since is not null
+     )
+     select o.queue_id from open as o"
+);
+
+/// Forgets open breakers of the last leader, so many at most: a new one starts with closed ones. Returns
+/// whose they were.
+pub fn forget_open_breakers(client: &mut SpiClient<'_>, limit: i32) -> Result<Vec<QueueId>, Failure> {
+    let rows = FORGET.with(|statement| statement.run(client, &[limit.into()]))?;
+    rows.into_iter().map(|row| column(&row, 1)).collect()
+}
+
+statement!(
+    HELD,
+    "insert into hooks.queue_state as s (queue_id, state, since, reason)
+     select q.id, 'held', now(), h.reason
+     from unnest($1::bigint[], $2::text[]) as h(queue_id, reason)
+     join hooks.queue as q on q.id = h.queue_id
+     where h.reason is not null and q.active
+     order by q.id
+     on conflict (queue_id) do update
+     set state = excluded.state,
+         since = case when s.state = 'held' then s.since else excluded.since end,
+         until = null,
+         reason = excluded.reason
+     where s.state <> 'disabled'"
 );
 
 statement!(
-    KEEP,
-    "update hooks.queue_state as s
-     set state = 'failing', since = s.failing_since, until = null, reason = 'every attempt failed'
-     where s.state = 'open'"
+    RELEASED,
+    "delete from hooks.queue_state as s
+     using unnest($1::bigint[], $2::text[]) as h(queue_id, reason)
+     where s.queue_id = h.queue_id and s.state = 'held' and h.reason is null"
 );
 
-/// Forgets the open breakers of the last leader: a new one starts with closed ones.
-pub fn forget_open_breakers(client: &mut SpiClient<'_>) -> Result<(), Failure> {
-    FORGET.with(|statement| statement.run(client, &[]))?;
-    KEEP.with(|statement| statement.run(client, &[]))?;
+/// Shows why these queues are held, or that they no longer are.
+pub fn note_held(client: &mut SpiClient<'_>, queues: &[(QueueId, Option<String>)]) -> Result<(), Failure> {
+    let (ids, reasons): (Vec<QueueId>, Vec<Option<String>>) = queues.iter().cloned().unzip();
+    let arguments = [ids.into(), reasons.into()];
+    HELD.with(|statement| statement.run(client, &arguments))?;
+    RELEASED.with(|statement| statement.run(client, &arguments))?;
     Ok(())
+}
+
+statement!(
+    LOAD_HELD,
+    "select s.queue_id, s.reason from hooks.queue_state as s where s.state = 'held'"
+);
+
+/// Why queues are held, as the last leader noted it.
+pub fn load_held(client: &mut SpiClient<'_>) -> Result<BTreeMap<QueueId, String>, Failure> {
+    LOAD_HELD
+        .with(|statement| statement.read(client, &[]))?
+        .map(|row| Ok((column(&row, 1)?, column(&row, 2)?)))
+        .collect()
 }
 
 statement!(

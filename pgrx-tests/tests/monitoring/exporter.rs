@@ -100,6 +100,8 @@ fn metrics_appear_move_and_are_all_that_alerts_and_dashboard_ask_for() {
     site.receiver.on("/bad", Behaviour::status(500));
     site.queue("good", "");
     site.queue("bad", ", max_attempts => 1");
+    site.queue("full", ", active => false");
+    site.run("select hooks.send_batch('full', array_fill('x'::text, '{1500}'))");
     let exporter = Exporter::start(&mut site);
     wait_until("the exporter to answer", SOON, || {
         value_of(
@@ -118,6 +120,10 @@ fn metrics_appear_move_and_are_all_that_alerts_and_dashboard_ask_for() {
         let moved = [
             ("pg_hooks_delivered_total", "", 3.0),
             ("pg_hooks_dead_total", "", 1.0),
+            ("pg_hooks_queues_paused", "", 1.0),
+            ("pg_hooks_queue_due", "queue=\"full\"", 1000.0),
+            ("pg_hooks_queue_capped", "queue=\"full\"", 1.0),
+            ("pg_hooks_queue_capped", "queue=\"good\"", 0.0),
             ("pg_hooks_queue_delivered_total", "queue=\"good\"", 3.0),
             ("pg_hooks_queue_failed_total", "queue=\"bad\"", 1.0),
             ("pg_hooks_health_status", "check_name=\"dead_letters\"", 1.0),

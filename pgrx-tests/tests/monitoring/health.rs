@@ -128,6 +128,7 @@ fn every_check_is_well_at_first_and_has_a_name_of_its_own() {
         "lag",
         "dead_letters",
         "queues",
+        "held",
         "secrets",
         "watches",
         "bloat",

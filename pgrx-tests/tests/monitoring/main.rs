@@ -4,6 +4,7 @@ mod browser;
 mod crash;
 mod exporter;
 mod health;
+mod held;
 mod log;
 mod report;
 mod statistics;

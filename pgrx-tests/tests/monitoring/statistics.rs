@@ -148,6 +148,31 @@ fn backlog_tells_due_from_scheduled_from_retrying() {
 }
 
 #[test]
+fn statistics_of_all_tell_the_oldest_the_last_error_and_which_queues_do_not_send() {
+    let mut site = Site::new();
+    site.receiver.on("/bad", Behaviour::status(503));
+    site.receiver.on("/gone", Behaviour::status(410));
+    site.queue("gone", "");
+    site.queue("bad", ", max_attempts => 1");
+    site.queue("paused", ", active => false");
+    site.queue("held", ", signatures => '{v1}'");
+    site.run("select hooks.send('gone', 'x')");
+    site.wait_until("select queues_disabled = 1 from hooks.stats");
+    site.run("select hooks.send('paused', 'x'); select hooks.send('bad', 'x')");
+    site.wait_until(
+        "select last_status = 503 and last_error_class = 'status' and last_error <> '' from hooks.stats",
+    );
+    site.wait_until(
+        "select queues = 4 and queues_paused = 1 and queues_held = 1 and queues_open = 0 and queues_failing = 0 from hooks.stats",
+    );
+    assert!(site.value::<bool>(
+        "select oldest_due_age > '0' and oldest_due_at = (select min(due_at) from hooks.message) from hooks.stats"
+    ));
+    site.run("delete from hooks.message");
+    assert!(site.value::<bool>("select oldest_due_age is null from hooks.stats"));
+}
+
+#[test]
 fn statistics_of_one_queue_cost_one_queue() {
     let mut site = Site::new();
     site.run(

@@ -95,6 +95,14 @@ fn standby_sends_nothing_until_it_is_promoted() {
         launcher(&mut reader).is_some() || !workers(&mut reader).is_empty() || primary.receiver.count() > 2
     });
 
+    let amiss: Option<String> = value(
+        &mut reader,
+        "select string_agg(check_name || ': ' || detail, ', ') from hooks.health()
+         where status = 'fail' or check_name like 'worker%' and (status, detail, hint)
+           is distinct from ('ok', 'this is a standby: no worker runs on it', null)",
+    );
+    assert_eq!(amiss, None, "a standby is well without a worker");
+
     drop(client);
     primary.cluster.stop(StopMode::Immediate);
     primary.receiver.on("/q", pg_hooks_tests::Behaviour::status(200));

@@ -50,12 +50,20 @@ fn file_that_is_gone_stops_the_queue_and_is_found_again() {
         "secret for signing cannot be used: file \"shop/key\" cannot be read: No such file or directory",
     );
     assert_eq!(server.receiver.count(), 0);
+    server.wait_until(
+        "select status = 'warn' and detail like '%\"q\" (%\"shop/key\" cannot be read%' from hooks.health() where check_name = 'held'",
+    );
+    assert_eq!(
+        server.value::<String>("select state from hooks.queue_stats"),
+        "held"
+    );
     std::fs::rename(file.with_file_name("gone"), &file).unwrap();
     assert_eq!(
         verdict("v1", SECRET, &server.arrival(1)),
         "ok",
         "without a reload"
     );
+    server.wait_until("select state = 'active' from hooks.queue_stats");
 }
 
 #[test]
