@@ -143,7 +143,11 @@ grant execute on function
 grant execute on function hooks.public_keys(text) to hooks_admin, hooks_reader;
 
 -- What queues authenticate with: set by admins, seen without the secrets.
-grant select on hooks.auth to hooks_admin, hooks_reader;
+grant select on hooks.auth to hooks_admin;
+-- Not the token endpoint, as the query of a URL may hold a secret.
+grant select (queue_id, scheme, header, username, client_id, scope, audience, client_authentication, certificate,
+  updated_at)
+  on hooks.auth to hooks_reader;
 grant execute on function
   hooks.use_bearer(text, text),
   hooks.use_basic(text, text, text),

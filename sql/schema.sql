@@ -9,13 +9,30 @@ comment on schema hooks is 'pg_hooks: transactional webhooks delivered from insi
 do $$
 declare
   wanted text;
+  known text;
 begin
   foreach wanted in array array['hooks_admin', 'hooks_sender', 'hooks_reader', 'hooks_tenant', 'hooks_user'] loop
     begin
       execute pg_catalog.format('create role %I nologin', wanted);
     exception
-      -- All databases share the roles; another one may make them at the same moment.
-      when duplicate_object or unique_violation then null;
+      -- All databases share the roles; another one may make them at the same moment. But whoever may create roles
+      -- could have made them before. Each user of a queue is in hooks_user, which gives no right by itself.
+      when duplicate_object or unique_violation then
+        select pg_catalog.concat_ws(', ',
+                 case when r.rolsuper then 'is a superuser' end,
+                 case when r.rolcreaterole then 'may create roles' end,
+                 case when r.rolcanlogin then 'can log in' end,
+                 case when wanted <> 'hooks_user'
+                        and exists (select from pg_catalog.pg_auth_members as m where m.roleid = r.oid)
+                      then 'has members' end)
+        into known
+        from pg_catalog.pg_roles as r
+        where r.rolname = wanted;
+        if known <> '' then
+          raise warning using
+            message = pg_catalog.format('role "%s" was there before, and %s', wanted, known),
+            hint = 'It gets rights on pg_hooks in this database. That is fine if pg_hooks in another database made it and you granted it; else look at it with \du, and take from it what it should not have.';
+        end if;
     end;
   end loop;
 end

@@ -121,6 +121,11 @@ extension_sql_file!(
     requires = ["auth"]
 );
 extension_sql_file!(
+    "../sql/functions/credentials.sql",
+    name = "credentials",
+    requires = ["auth_functions", "grants"]
+);
+extension_sql_file!(
     "../sql/functions/replay.sql",
     name = "replay",
     requires = ["dead_letters"]
@@ -163,7 +168,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/functions/health.sql",
     name = "health",
-    requires = ["statistics", "auth_functions"]
+    requires = ["statistics", "credentials"]
 );
 extension_sql_file!(
     "../sql/functions/report.sql",

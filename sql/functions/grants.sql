@@ -104,12 +104,13 @@ language hooks_plpgsql
 as $$
 #variable_conflict use_variable
 begin
+  perform hooks.check_gives_no_credential(hooks.queue_id(queue));
   perform hooks.grant_on_queue(queue, role, 'own');
   delete from hooks.queue_grant as g
   where g.queue_id = hooks.queue_id(queue) and g.privilege = 'own' and g.grantee <> role;
 end
 $$;
-comment on function hooks.give_queue(text, regrole) is 'Makes a role the owner of a queue, in place of the one before.';
+comment on function hooks.give_queue(text, regrole) is 'Makes a role the owner of a queue, in place of the one before. Raises 55000 while the queue authenticates with its receiver.';
 
 create function hooks.adopt_roles()
 returns bigint

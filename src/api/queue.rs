@@ -25,6 +25,15 @@ fn check_url(url: &[u8]) {
     validate_url(&String::from_utf8_lossy(url)).or_raise();
 }
 
+#[pg_extern(sql = false)]
+fn same_origin(url: &[u8], other: &[u8]) -> bool {
+    let endpoint = |url| Endpoint::parse(&String::from_utf8_lossy(url)).ok();
+    match (endpoint(url), endpoint(other)) {
+        (Some(one), Some(other)) => one.has_origin_of(&other),
+        _ => false,
+    }
+}
+
 fn validate_url(url: &str) -> Result<(), Error> {
     let endpoint = Endpoint::parse(url).map_err(|invalid| Error::invalid(invalid.message, invalid.hint))?;
     let rules = guc::address_rules().map_err(|problem| {

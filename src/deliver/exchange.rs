@@ -14,6 +14,7 @@ use super::tokens::Tokens;
 use super::{Job, Response, failure, trace};
 use crate::domain::auth::{Auth, AuthHeader, ClientCredentials, HeaderAuth};
 use crate::domain::endpoint::Scheme;
+use crate::domain::exposure::Echo;
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::{AcceptedStatuses, KeepAttempts, Method, Queue};
 use crate::domain::time::Timestamp;
@@ -35,6 +36,9 @@ pub struct Exchange<'a> {
     pub deadline: Instant,
 }
 
+/// An answer, and what it must not be kept to repeat.
+type Answer = (http::Response<Body>, Echo);
+
 /// Why there is no answer.
 enum Cause {
     /// Found here, before anything was sent.
@@ -53,10 +57,12 @@ impl Exchange<'_> {
     /// There is no descriptor for a connection.
     pub fn run(&self) -> Result<(Outcome, Response), Shortage> {
         match self.authenticated() {
-            Ok(answer) => {
-                self.show_answer(answer.headers());
+            Ok((answer, echo)) => {
+                self.show_answer(answer.headers(), &echo);
                 let accepted = &self.queue().accepted;
-                Ok(accept(accepted, answer, self.capture_limit, self.now))
+                let (outcome, mut response) = accept(accepted, answer, self.capture_limit, self.now);
+                echo.mask(&mut response.body, response.truncated);
+                Ok((outcome, response))
             }
             Err(Cause::Known(outcome)) => Ok((outcome, Response::default())),
             Err(Cause::Shortage(detail)) => Err(Shortage(detail)),
@@ -75,7 +81,7 @@ impl Exchange<'_> {
     }
 
     /// Nothing goes out unless it carries what the queue authenticates with.
-    fn authenticated(&self) -> Result<http::Response<Body>, Cause> {
+    fn authenticated(&self) -> Result<Answer, Cause> {
         let auth = self.queue().auth.as_ref();
         let auth = auth.map_err(|why| unauthenticated(why.clone()))?;
         if auth.certificate.is_some() && self.queue().endpoint.scheme() == Scheme::Http {
@@ -92,11 +98,7 @@ impl Exchange<'_> {
 
     /// A receiver that does not accept a token may have had enough of it, or of the keys that it was signed
     /// with. So a 401 is answered with another token, once, while there is time.
-    fn send_with_token(
-        &self,
-        auth: &Auth,
-        credentials: &Arc<ClientCredentials>,
-    ) -> Result<http::Response<Body>, Cause> {
+    fn send_with_token(&self, auth: &Auth, credentials: &Arc<ClientCredentials>) -> Result<Answer, Cause> {
         let wallet = self.tokens.wallet(credentials, auth.certificate.as_ref());
         let ask = |deadline| {
             let token = ask_for_token(self.agent, credentials, self.now, deadline);
@@ -109,8 +111,8 @@ impl Exchange<'_> {
             Miss::Shortage(detail) => Cause::Shortage(detail),
         })?;
         let answer = self.send(Some(&token.header))?;
-        let rejected = answer.status() == StatusCode::UNAUTHORIZED
-            && !self.queue().accepted.contains(answer.status().as_u16());
+        let status = answer.0.status();
+        let rejected = status == StatusCode::UNAUTHORIZED && !self.queue().accepted.contains(status.as_u16());
         if !rejected {
             return Ok(answer);
         }
@@ -120,14 +122,16 @@ impl Exchange<'_> {
         }
     }
 
-    fn send(&self, auth: Option<&AuthHeader>) -> Result<http::Response<Body>, Cause> {
+    fn send(&self, auth: Option<&AuthHeader>) -> Result<Answer, Cause> {
         let built = request::build(self.queue(), &self.job.message, self.now);
         let mut request = built.map_err(|unbuildable| Cause::Known(unbuildable.into()))?;
         if let Some(header) = auth {
             header.apply(request.headers_mut());
         }
         self.show_request(request.headers());
-        send(self.agent, request, self.job.message.body.bytes(), self.deadline).map_err(Cause::Http)
+        let body = self.job.message.body.bytes();
+        let answer = send(self.agent, request, body, self.deadline).map_err(Cause::Http)?;
+        Ok((answer, auth.map(AuthHeader::echo).unwrap_or_default()))
     }
 
     /// Notes the headers of the request, with those that ureq adds.
@@ -147,9 +151,9 @@ impl Exchange<'_> {
         trace::note(|trace| trace.request_headers = Some(shown));
     }
 
-    fn show_answer(&self, headers: &HeaderMap) {
+    fn show_answer(&self, headers: &HeaderMap, echo: &Echo) {
         if self.queue().keep_attempts != KeepAttempts::None {
-            let shown = exposure::response_headers(headers);
+            let shown = exposure::response_headers(headers, echo);
             trace::note(|trace| trace.response_headers = Some(shown));
         }
     }

@@ -74,8 +74,9 @@ impl AddressRules {
     ///
     /// An address in a denied network may never be reached. One in an allowed network may be over either
     /// scheme, a public one of somebody else over https, and over plain http only without
-    /// `require_https`. An IPv4-mapped address is the IPv4 address that the kernel dials; an address that
-    /// carries an IPv4 destination must be fine on both counts.
+    /// `require_https`. An IPv4-mapped address is the IPv4 address that the kernel dials. An address that
+    /// carries an IPv4 destination leads there: if that is allowed, so is the address; if only the address is,
+    /// what it leads to must still be public and somebody else's; if neither is, both must be.
     ///
     /// # Errors
     /// What about the address is denied.
@@ -87,10 +88,11 @@ impl AddressRules {
         if places().any(|place| self.denied.contains(place)) {
             return Err(Denied::Listed { ip });
         }
-        if places().any(|place| self.allowed.contains(place)) {
+        if self.allowed.contains(carried.unwrap_or(dialled)) {
             return self.check_port(address.port());
         }
-        if let Some(class) = special_class(dialled) {
+        let is_opened = self.allowed.contains(dialled);
+        if !is_opened && let Some(class) = special_class(dialled) {
             return Err(Denied::Special { ip, class });
         }
         if let Some(inner) = carried
@@ -101,7 +103,7 @@ impl AddressRules {
         if places().any(|place| own.contains(&place)) {
             return Err(Denied::Own { ip });
         }
-        if scheme == Scheme::Http && self.require_https {
+        if scheme == Scheme::Http && self.require_https && !is_opened {
             return Err(Denied::PlainHttp { ip });
         }
         self.check_port(address.port())

@@ -112,6 +112,12 @@ impl Endpoint {
         &self.host
     }
 
+    /// Whether scheme, host and port are those of `other` (RFC 6454).
+    #[must_use]
+    pub fn has_origin_of(&self, other: &Endpoint) -> bool {
+        (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
+    }
+
     /// The port given, or the one of the scheme; never 0.
     #[must_use]
     pub fn port(&self) -> u16 {

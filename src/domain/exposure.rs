@@ -4,10 +4,13 @@
 //! header is masked if the code that set it marked its value as sensitive, or if its name says that it
 //! carries one. What a user's header of an innocent name holds cannot be known, and is shown.
 
+mod echo;
+
 use http::header::{HeaderMap, HeaderName};
 
 use super::endpoint::Endpoint;
 use super::headers::Headers;
+pub use echo::Echo;
 
 /// Stands in the place of what is not shown.
 pub const MASK: &str = "***";
@@ -129,22 +132,18 @@ pub fn request_headers<'a>(
 
 /// Headers of an answer as JSON. Several of a name are joined by commas (RFC 9110, section 5.3).
 #[must_use]
-pub fn response_headers(headers: &HeaderMap) -> String {
+pub fn response_headers(headers: &HeaderMap, echo: &Echo) -> String {
     let mut shown = Shown::default();
     for name in headers.keys() {
         let mut values = headers.get_all(name).iter();
         let Some(first) = values.next() else { continue };
-        match values.next() {
-            None => shown.add_answer(name, first.as_bytes()),
-            Some(second) => {
-                let mut joined = first.as_bytes().to_vec();
-                for value in [second].into_iter().chain(values) {
-                    joined.extend_from_slice(b", ");
-                    joined.extend_from_slice(value.as_bytes());
-                }
-                shown.add_answer(name, &joined);
-            }
+        let mut joined = first.as_bytes().to_vec();
+        for value in values {
+            joined.extend_from_slice(b", ");
+            joined.extend_from_slice(value.as_bytes());
         }
+        echo.mask(&mut joined, false);
+        shown.add_answer(name, &joined);
     }
     shown.into_json()
 }

@@ -1,6 +1,6 @@
 //! Events: reading what messages tell of, and removing what nothing refers to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 
@@ -21,14 +21,16 @@ pub struct Reference {
 
 statement!(
     EVENTS,
-    "select e.id, convert_to(e.type, 'UTF8'), e.created_at, convert_to(e.payload, 'UTF8'),
+    "select e.id, convert_to(e.type, 'UTF8'), e.created_at,
+            case when w.with_payload then convert_to(e.payload, 'UTF8') end,
             convert_to(e.metadata::text, 'UTF8'), convert_to(e.headers::text, 'UTF8')
-     from hooks.event as e
-     where e.id = any ($1)"
+     from unnest($1::bigint[], $2::boolean[]) as w(id, with_payload)
+     cross join lateral (select * from hooks.event as o where o.id = w.id limit 1) as e"
 );
 
 /// Makes of what these messages hold themselves what they send of their events. Each event is read
-/// once.
+/// once, and its payload only if one of them sends it: the size of a message with a body of its own is that of
+/// the body.
 pub fn wrap(
     client: &mut SpiClient<'_>,
     messages: Vec<(&mut Content, Reference)>,
@@ -37,11 +39,15 @@ pub fn wrap(
     if messages.is_empty() {
         return Ok(());
     }
-    let mut ids: Vec<i64> = messages.iter().map(|(_, of)| of.event_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let mut wanted: BTreeMap<i64, bool> = BTreeMap::new();
+    for (content, of) in &messages {
+        let sends_payload = matches!(content, Ok((_, Body::Empty)));
+        *wanted.entry(of.event_id).or_default() |= sends_payload;
+    }
+    let (ids, with_payload): (Vec<i64>, Vec<bool>) = wanted.into_iter().unzip();
     let mut events = HashMap::with_capacity(ids.len());
-    for row in EVENTS.with(|statement| statement.read(client, &[ids.into()]))? {
+    let arguments = [ids.into(), with_payload.into()];
+    for row in EVENTS.with(|statement| statement.read(client, &arguments))? {
         events.insert(column::<i64>(&row, 1)?, read(&row)?);
     }
     for (content, of) in messages {
@@ -83,7 +89,8 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Event, String>, Failure> {
                 id: column(row, 1)?,
                 kind: String::from_utf8_lossy(&kind).into_owned(),
                 created_at: from_postgres(column(row, 3)?),
-                payload: column(row, 4)?,
+                // Missing where it is not sent.
+                payload: optional(row, 4)?.unwrap_or_default(),
                 metadata,
                 headers,
             }),

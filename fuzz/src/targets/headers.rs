@@ -15,10 +15,8 @@ pub fn run(data: &[u8]) {
             return;
         }
     };
-    let own = headers
-        .iter()
-        .filter(|(name, _)| !name.starts_with("hooks-dead-"));
-    assert!(own.count() <= MAX_HEADERS);
+    // Seven are added to dead letters and to what is sent once more, and not counted.
+    assert!(headers.iter().count() <= MAX_HEADERS + 7);
     for (name, value) in headers.iter() {
         assert!(HeaderName::from_bytes(name.as_bytes()).is_ok_and(|sent| sent.as_str() == name));
         assert!(HeaderValue::from_str(value).is_ok_and(|sent| sent.to_str().is_ok_and(|sent| sent == value)));

@@ -47,9 +47,12 @@ fn senders_neither_set_nor_see_and_readers_see() {
                 "{role}: {statement}"
             );
         }
-        let look = "select count(*) from hooks.auth";
+        let look =
+            "select count(*) from (select scheme, username, client_id, certificate from hooks.auth) as a";
         if role == "hooks_reader" {
             assert_eq!(value::<i64>(&mut member, look), 1);
+            let endpoint = "select token_url from hooks.auth";
+            assert_eq!(refusal(&mut member, endpoint).code, DENIED);
         } else {
             assert_eq!(refusal(&mut member, look).code, DENIED);
         }

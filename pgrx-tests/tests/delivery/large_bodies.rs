@@ -74,6 +74,34 @@ fn thousand_messages_of_one_mebibyte_take_no_more_memory_than_the_budget() {
     );
 }
 
+#[test]
+fn large_payloads_of_events_that_go_out_transformed_take_no_memory() {
+    let mut site = Site::with(Receiver::counting());
+    let leader = site.leader();
+    site.queue("q", "");
+    site.run(
+        "create function public.number(p jsonb, c jsonb) returns jsonb language sql as $$ select p->'n' $$;
+         select hooks.subscribe('a', 'q', transform => 'public.number');
+         select hooks.publish('a', '{\"n\": 1}') from generate_series(1, 100)",
+    );
+    wait_for_log(&mut site, 100);
+    let before = resident_kb(leader);
+    site.run("select hooks.pause('q')");
+    site.run(
+        "select hooks.publish('a', jsonb_build_object('n', n, 'rest', repeat('0123456789', 100000)))
+         from generate_series(1, 100) as n",
+    );
+    let peak = peak_kb(leader, || {
+        site.run("select hooks.resume('q')");
+        wait_for_log(&mut site, 200);
+    });
+    assert_eq!(site.receiver.count(), 200);
+    assert!(
+        peak < before + 2 * BYTE_BUDGET_KB,
+        "resident memory went from {before} kB to {peak} kB"
+    );
+}
+
 /// Waits until so many messages are delivered.
 #[track_caller]
 fn wait_for_log(site: &mut Site, count: i64) {

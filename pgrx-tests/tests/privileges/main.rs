@@ -3,6 +3,7 @@
 mod acl;
 mod attacks;
 mod caps;
+mod found;
 mod grants;
 mod linter;
 mod owners;

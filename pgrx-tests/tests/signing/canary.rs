@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use pg_hooks_tests::{Behaviour, Cluster, command};
+use pg_hooks_tests::site::SOON;
+use pg_hooks_tests::{Answer, Behaviour, Cluster, command};
 use postgres::Client;
 
 use crate::site::Server;
@@ -13,12 +14,43 @@ const OTHER_KEY: &str = "k AgECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// Every secret of these tests begins with this.
 const CANARY: &str = "canary-in-a-coal-mine";
 
+/// User name and password of [`SCHEMES`] as they go over the wire.
+const PAIR: &str = "dXNlcjpjYW5hcnktaW4tYS1jb2FsLW1pbmUtcGFzc3dvcmQ";
+
+/// A queue for each scheme, what sets it, and the header and value that are sent.
+const SCHEMES: [(&str, &str, &str, &str); 4] = [
+    (
+        "bearer",
+        "use_bearer('bearer', 'canary-in-a-coal-mine-bearer')",
+        "authorization",
+        "Bearer canary-in-a-coal-mine-bearer",
+    ),
+    (
+        "basic",
+        "use_basic('basic', 'user', 'canary-in-a-coal-mine-password')",
+        "authorization",
+        "Basic dXNlcjpjYW5hcnktaW4tYS1jb2FsLW1pbmUtcGFzc3dvcmQ=",
+    ),
+    (
+        "key",
+        "use_api_key('key', 'X-Foo', 'canary-in-a-coal-mine-key')",
+        "x-foo",
+        "canary-in-a-coal-mine-key",
+    ),
+    (
+        "oauth2",
+        "use_oauth2('oauth2', $1, 'client', 'canary-in-a-coal-mine-client')",
+        "authorization",
+        "Bearer canary-in-a-coal-mine-token",
+    ),
+];
+
 #[track_caller]
 fn assert_silent(place: &str, text: &str) {
     let hex: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
     let lines = text.lines();
     let told: Vec<&str> = lines
-        .filter(|line| line.contains(CANARY) || line.to_lowercase().contains(&hex))
+        .filter(|line| line.contains(CANARY) || line.contains(PAIR) || line.to_lowercase().contains(&hex))
         .collect();
     assert!(told.is_empty(), "{place}: {told:#?}");
 }
@@ -43,6 +75,59 @@ fn relations(client: &mut Client) -> Vec<String> {
                    and c.relname <> 'secret' order by 1";
     let rows = client.query(query, &[]).unwrap();
     rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Sends with a credential of each scheme to receivers that repeat it, first failing, then delivering, and looks at
+/// what came of it in every way.
+fn authenticate_in_every_way(server: &mut Server, admin: &mut Client) {
+    let token =
+        format!(r#"{{"access_token": "{CANARY}-token", "token_type": "bearer", "expires_in": 3600}}"#);
+    server.receiver.on("/token", Answer::new(200).json(&token));
+    for (queue, call, header, value) in SCHEMES {
+        let mut repeated = format!("you said {value}");
+        if queue == "basic" {
+            repeated += &format!(", user:{CANARY}-password");
+        }
+        let answer =
+            |status| Behaviour::Answer(Answer::new(status).header("x-said", &repeated).text(&repeated));
+        let path = format!("/{queue}");
+        server
+            .receiver
+            .on(&path, Behaviour::Script(vec![answer(500), answer(200)]));
+        let url = server.receiver.url(&path);
+        server.run(&format!(
+            "select hooks.create_queue('{queue}', '{url}', retry_schedule => array['200 ms']::interval[])"
+        ));
+        let endpoint = format!("'{}'", server.receiver.url("/token"));
+        pg_hooks_tests::site::run(admin, &format!("select hooks.{}", call.replace("$1", &endpoint)));
+        server.run(&format!("select hooks.send('{queue}', '{{}}')"));
+        let arrived = server.receiver.wait_for(&path, 2, SOON);
+        assert_eq!(arrived[1].header(header), Some(value), "{queue}");
+        for look in [
+            format!("hooks.preview('{queue}', '{{}}')"),
+            format!("hooks.test_queue('{queue}')"),
+        ] {
+            assert_silent(&look, &rows(admin, &look));
+        }
+    }
+    server.wait_until("select count(*) = 8 from hooks.list_attempts() where queue_name <> 'q'");
+    let attempts = rows(
+        admin,
+        "(select encode(response, 'escape') || response_headers::text from hooks.attempt)",
+    );
+    assert_eq!(attempts.matches("you said").count(), 16, "{attempts}");
+    assert_silent("answers", &attempts);
+    for look in [
+        "report",
+        "list_messages",
+        "list_attempts",
+        "list_dead_letters",
+        "list_queues",
+        "health",
+    ] {
+        let look = format!("hooks.{look}()");
+        assert_silent(&look, &rows(admin, &look));
+    }
 }
 
 /// Sets secrets in every way, has them used, has them fail, and restarts the worker.
@@ -74,6 +159,7 @@ fn live_through_everything(server: &mut Server) {
     server.run("select hooks.set_secret_file('q', 'six'); select hooks.send('q', '{}')");
     server.arrival(4);
     set(&mut admin, "eight", "signing");
+    authenticate_in_every_way(server, &mut admin);
     // Refused, with the secret as a parameter and in the statement.
     let bad = format!(" {CANARY}-nine");
     admin

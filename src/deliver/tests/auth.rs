@@ -110,3 +110,25 @@ fn nothing_is_sent_without_the_credentials() {
     );
     assert!(receiver.requests().is_empty());
 }
+
+#[test]
+fn credential_that_a_receiver_repeats_is_not_kept() {
+    let receiver = Receiver::new(|peer| {
+        let request = peer.request().expect("a request");
+        let said = values(&request, "x-of").remove(0);
+        let body = format!("you said {said}; {}", "x".repeat(10));
+        let length = body.len();
+        let header =
+            format!("HTTP/1.1 200 OK\r\nX-Said: a {said}\r\nX-Said: b\r\nContent-Length: {length}\r\n\r\n");
+        peer.send((header + &body).as_bytes());
+    });
+    let header = AuthHeader::api_key("X-Of", "k3y/of+all").expect("a key");
+    let made = attempt(with_header(&receiver.url(), header));
+    assert_eq!(
+        String::from_utf8_lossy(&made.response.body),
+        "you said ***; xxxxxxxxxx"
+    );
+    let headers = made.trace.response_headers.expect("headers");
+    assert!(headers.contains("\"x-said\":\"a ***, b\""), "{headers}");
+    assert!(!made.trace.request_headers.expect("headers").contains("k3y"));
+}

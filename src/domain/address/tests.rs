@@ -166,6 +166,15 @@ fn an_allowed_network_opens_its_addresses_in_every_notation_that_leads_there() {
         ("::/0", "fd00::1", true),
         ("::/0", "::ffff:10.0.0.1", false),
         ("64:ff9b:1::/48", "64:ff9b:1::10.0.0.1", true),
+        ("64:ff9b::/96", "64:ff9b::93.184.216.34", true),
+        ("64:ff9b::/96", "64:ff9b::10.0.0.1", false),
+        ("64:ff9b::/96", "64:ff9b::169.254.169.254", false),
+        ("64:ff9b::a00:1", "64:ff9b::10.0.0.1", false),
+        ("64:ff9b::/96, 10.0.0.0/8", "64:ff9b::10.0.0.1", true),
+        ("::/0", "64:ff9b::127.0.0.1", false),
+        ("::/0", "::127.0.0.1", false),
+        ("::/96", "::93.184.216.34", true),
+        ("::/96", "::10.0.0.1", false),
         (" , fd00::/8 ,\t10.0.0.0/8,", "fd12::1", true),
         (" , fd00::/8 ,\t10.0.0.0/8,", "10.0.0.1", true),
         (" , fd00::/8 ,\t10.0.0.0/8,", "192.168.0.1", false),
@@ -177,6 +186,15 @@ fn an_allowed_network_opens_its_addresses_in_every_notation_that_leads_there() {
                 "{networks:?} {address}"
             );
         }
+    }
+}
+
+#[test]
+fn allowed_network_of_a_translator_does_not_open_the_server_itself() {
+    let own = [ip("93.184.216.34")];
+    for (networks, open) in [("64:ff9b::/96", false), ("93.184.216.34", true)] {
+        let judged = rules(networks).check(Scheme::Https, socket(ip("64:ff9b::93.184.216.34")), &own);
+        assert_eq!(judged.is_ok(), open, "{networks}");
     }
 }
 

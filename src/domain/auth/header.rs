@@ -7,11 +7,14 @@ use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::{InvalidAuth, check_length, check_printable, invalid};
-use crate::domain::exposure::MASK;
+use crate::domain::exposure::{Echo, MASK};
 use crate::domain::headers;
 
 /// Longest token, key, or user name and password, in bytes.
 const MAX_CREDENTIAL_BYTES: usize = headers::MAX_VALUE_BYTES;
+
+/// A shorter password may be a word that stands in an answer by chance.
+const SECRET_PASSWORD_BYTES: usize = 8;
 
 /// Headers that say what a body is, or carry a signature; a key in their place would break each request.
 const MEANINGFUL: [&str; 9] = [
@@ -125,6 +128,28 @@ impl AuthHeader {
     /// Puts the header among `headers`, in place of those of the same name.
     pub fn apply(&self, headers: &mut HeaderMap) {
         headers.insert(self.name.clone(), self.value.clone());
+    }
+
+    /// What a receiver could repeat of it: the credential without the word before it, and of user name and
+    /// password the pair, and a password of 8 bytes and more.
+    #[must_use]
+    pub fn echo(&self) -> Echo {
+        let value = self.value.as_bytes();
+        let word = (self.name == AUTHORIZATION).then(|| value.iter().position(|byte| *byte == b' '));
+        let credential = word.flatten().map_or(value, |end| &value[end + 1..]);
+        // Not everybody pads base64.
+        let padding = credential.iter().rev().take_while(|byte| **byte == b'=').count();
+        let credential = &credential[..credential.len() - padding];
+        let pair = value
+            .strip_prefix(b"Basic ")
+            .and_then(|pair| BASE64_STANDARD.decode(pair).ok())
+            .unwrap_or_default();
+        let colon = pair.iter().position(|byte| *byte == b':');
+        let password = colon.map_or(&[][..], |colon| &pair[colon + 1..]);
+        if password.len() < SECRET_PASSWORD_BYTES {
+            return Echo::of(&[credential, &pair]);
+        }
+        Echo::of(&[credential, &pair, password])
     }
 
     #[cfg(test)]

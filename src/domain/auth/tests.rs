@@ -94,6 +94,40 @@ fn key_goes_into_a_header_that_users_may_set() {
 }
 
 #[test]
+fn what_a_receiver_repeats_of_a_credential_is_masked() {
+    let long = AuthHeader::basic("Aladdin", "open sesame").unwrap();
+    let short = AuthHeader::basic("me", "word").unwrap();
+    for (header, text, shown) in [
+        (
+            AuthHeader::bearer("t0k3n==").unwrap(),
+            "Bearer t0k3n==, t0k3n",
+            "Bearer ***==, ***",
+        ),
+        (
+            AuthHeader::api_key("x-of", "two words").unwrap(),
+            "words: two words",
+            "words: ***",
+        ),
+        (
+            AuthHeader::api_key("authorization", "Token abcd").unwrap(),
+            "Token abcd",
+            "Token ***",
+        ),
+        (long.clone(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic ***=="),
+        (
+            long,
+            "Aladdin:open sesame, Aladdin, open sesame",
+            "***, Aladdin, ***",
+        ),
+        (short, "me:word is a word", "*** is a word"),
+    ] {
+        let mut masked = text.as_bytes().to_vec();
+        header.echo().mask(&mut masked, false);
+        assert_eq!(String::from_utf8(masked).unwrap(), shown);
+    }
+}
+
+#[test]
 fn debug_output_and_errors_hold_no_secret() {
     let shown = format!(
         "{:?} {:?} {:?} {:?}",

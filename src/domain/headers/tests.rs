@@ -136,6 +136,41 @@ fn sizes_are_limited() {
 }
 
 #[test]
+fn only_the_headers_that_are_added_are_not_counted() {
+    let beside = |names: Vec<String>| {
+        let own = (0..64).map(|n| format!("x-{n}"));
+        Value::from_iter(own.chain(names).map(|name| (name, json!("v"))))
+    };
+    let added = |name: &&str| (*name).to_owned();
+    assert_eq!(
+        headers(beside(ADDED.iter().map(added).collect())).iter().count(),
+        71
+    );
+    assert_eq!(
+        refusal(beside(vec!["Hooks-Dead-Letter".to_owned()])),
+        "more than 64 headers"
+    );
+    assert_eq!(
+        refusal(beside(vec!["hooks-redriven-1".to_owned()])),
+        "more than 64 headers"
+    );
+    for prefix in ["hooks-dead-", "Hooks-Redriven", "hooks-replay-of"] {
+        for count in [65, 100_000] {
+            let names = (0..count).map(|n| (format!("{prefix}{n}"), json!("v")));
+            assert_eq!(refusal(names.collect()), "more than 64 headers");
+        }
+    }
+}
+
+#[test]
+fn stored_headers_are_read_in_a_time_that_grows_with_their_number() {
+    // Compared each with each, these would keep the test busy for the better part of an hour.
+    let names = (0..500_000).map(|n| (format!("x-{n}"), json!("v")));
+    let stored = Headers::from_stored_json(&names.collect()).unwrap();
+    assert_eq!(stored.iter().count(), 500_000);
+}
+
+#[test]
 fn all_headers_together_have_at_most_64_kib() {
     let filled = |last: usize| {
         let mut json = json!({});
