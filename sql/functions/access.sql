@@ -65,3 +65,32 @@ language c
 stable
 as 'MODULE_PATHNAME', 'owner_problem_wrapper';
 comment on function hooks.owner_problem(oid, text, bigint) is 'Why what this role set up sends nothing to a queue, or publishes no events without one; null when it does.';
+
+create function hooks.may_read_all()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$ select pg_has_role(hooks.caller(), 'hooks_admin', 'usage') or pg_has_role(hooks.caller(), 'hooks_reader', 'usage') $$;
+comment on function hooks.may_read_all() is 'Whether the caller may read the state of every queue.';
+
+create function hooks.listed_queue(queue text)
+returns bigint
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+  if queue is not null then
+    return hooks.allowed_queue(queue, 'read');
+  end if;
+  if not hooks.may_read_all() then
+    raise exception using errcode = 'insufficient_privilege',
+      message = 'permission denied to list what all queues hold',
+      hint = 'Name a queue that you may read, or ask for membership in hooks_reader.';
+  end if;
+  return null;
+end
+$$;
+comment on function hooks.listed_queue(text) is 'Id of the queue that a list is of, null for all; raises 42501 unless the caller may read it, or all.';

@@ -1,8 +1,8 @@
 -- Setting what queues authenticate with. Functions in C are in src/api; they are declared here so that names,
 -- defaults, privileges and comments of the whole interface are read in one place.
 --
--- Those that get a secret set log_min_error_statement and hide the context of their callers, so that a call that is
--- refused does not leave its statement in the log.
+-- What gets a secret hands it on to hooks.store_auth(), which sets log_min_error_statement and hides the context of its
+-- callers, so that a call that is refused does not leave its statement in the log.
 
 create function hooks.check_auth(settings bytea, secret bytea)
 returns void
@@ -27,13 +27,12 @@ comment on function hooks.auth_purpose(text) is 'Purpose in hooks.secret of the 
 
 create function hooks.remove_auth(queue text, scheme text default null)
 returns boolean
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
+language hooks_plpgsql
+volatile
 as $$
 #variable_conflict use_variable
 declare
-  changed constant bigint := hooks.queue_id(queue);
+  changed constant bigint := hooks.allowed_queue(queue, 'manage');
   removed boolean;
 begin
   if scheme not in ('bearer', 'basic', 'api_key', 'oauth2', 'certificate') then
@@ -55,88 +54,62 @@ end
 $$;
 comment on function hooks.remove_auth(text, text) is 'Removes what a queue authenticates with, secrets included: one scheme, or all. Returns whether there was some.';
 
-create function hooks.store_auth(queue text, auth hooks.auth, secret text)
+create function hooks.store_auth(queue text, scheme text, settings jsonb, secret text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set log_min_error_statement = 'panic'
 as $$
 #variable_conflict use_variable
+declare
+  hidden constant boolean := hooks.hide_context();
+  changed constant bigint := hooks.allowed_queue(queue, 'manage');
+  auth constant hooks.auth := jsonb_populate_record(null::hooks.auth,
+    settings || jsonb_build_object('queue_id', changed, 'scheme', scheme, 'updated_at', clock_timestamp()));
 begin
   if secret is null then
     perform hooks.refuse('secret must not be null',
       'Use hooks.remove_auth() to authenticate no more.');
   end if;
-  perform hooks.check_auth(convert_to(to_jsonb(auth)::text, 'UTF8'), hooks.secret_bytes(secret));
+  if scheme = 'oauth2' then
+    perform hooks.check_url(convert_to(auth.token_url, 'UTF8'));
+  end if;
+  if scheme = 'certificate'
+     and not exists (select from hooks.queue as q where q.id = changed and q.url ilike 'https:%') then
+    perform hooks.refuse('client certificate cannot be shown over plain http',
+      'Give the queue an https URL with hooks.alter_queue() first.');
+  end if;
+  perform hooks.check_auth(convert_to((to_jsonb(auth) - 'updated_at')::text, 'UTF8'), hooks.secret_bytes(secret));
   -- One at a time, like secrets.
-  perform from hooks.queue as q where q.id = auth.queue_id for no key update;
+  perform from hooks.queue as q where q.id = changed for no key update;
   -- Of the schemes that fill a header the new one takes the place of the other; a certificate stands beside.
   perform hooks.remove_auth(queue, a.scheme)
   from hooks.auth as a
-  where a.queue_id = auth.queue_id
-    and (a.scheme = auth.scheme or auth.scheme <> 'certificate' and a.scheme <> 'certificate');
-  perform hooks.set_secret(queue, secret, hooks.auth_purpose(auth.scheme));
+  where a.queue_id = changed
+    and (a.scheme = scheme or scheme <> 'certificate' and a.scheme <> 'certificate');
+  perform hooks.put_secret(queue, secret, hooks.auth_purpose(scheme), '0');
   insert into hooks.auth
-  select r.*
-  from jsonb_populate_record(auth, jsonb_build_object('updated_at', clock_timestamp())) as r;
+  select auth.*;
 end
 $$;
-comment on function hooks.store_auth(text, hooks.auth, text) is 'Checks and stores what a queue authenticates with, in place of what there was.';
+comment on function hooks.store_auth(text, text, jsonb, text) is 'Checks and stores what a queue authenticates with, in place of what there was. Settings are columns of hooks.auth.';
 
 create function hooks.use_bearer(queue text, token text)
 returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set log_min_error_statement = 'panic'
-as $$
-#variable_conflict use_variable
-declare
-  hidden constant boolean := hooks.hide_context();
-begin
-  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
-      'queue_id', hooks.queue_id(queue),
-      'scheme', 'bearer')), token);
-end
-$$;
+language hooks_plpgsql
+as $$ begin perform hooks.store_auth($1, 'bearer', '{}', $2); end $$;
 comment on function hooks.use_bearer(text, text) is 'Has requests of a queue carry Authorization: Bearer with this token. Raises 22023 when it is malformed.';
 
 create function hooks.use_basic(queue text, username text, password text)
 returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set log_min_error_statement = 'panic'
-as $$
-#variable_conflict use_variable
-declare
-  hidden constant boolean := hooks.hide_context();
-begin
-  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
-      'queue_id', hooks.queue_id(queue),
-      'scheme', 'basic',
-      'username', username)), password);
-end
-$$;
+language hooks_plpgsql
+as $$ begin perform hooks.store_auth($1, 'basic', jsonb_build_object('username', $2), $3); end $$;
 comment on function hooks.use_basic(text, text, text) is 'Has requests of a queue carry Authorization: Basic with user name and password. Raises 22023 when they are malformed.';
 
 create function hooks.use_api_key(queue text, header text, key text)
 returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set log_min_error_statement = 'panic'
-as $$
-#variable_conflict use_variable
-declare
-  hidden constant boolean := hooks.hide_context();
-begin
-  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
-      'queue_id', hooks.queue_id(queue),
-      'scheme', 'api_key',
-      'header', header)), key);
-end
-$$;
+language hooks_plpgsql
+as $$ begin perform hooks.store_auth($1, 'api_key', jsonb_build_object('header', $2), $3); end $$;
 comment on function hooks.use_api_key(text, text, text) is 'Has requests of a queue carry a key in the header of this name. Raises 22023 when either is malformed.';
 
 create function hooks.use_oauth2(
@@ -149,49 +122,23 @@ create function hooks.use_oauth2(
   client_authentication text default 'basic'
 )
 returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set log_min_error_statement = 'panic'
+language hooks_plpgsql
 as $$
-#variable_conflict use_variable
-declare
-  hidden constant boolean := hooks.hide_context();
 begin
-  perform hooks.check_url(convert_to(token_url, 'UTF8'));
-  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
-      'queue_id', hooks.queue_id(queue),
-      'scheme', 'oauth2',
-      'token_url', token_url,
-      'client_id', client_id,
-      'scope', scope,
-      'audience', audience,
-      'client_authentication', client_authentication)), client_secret);
+  perform hooks.store_auth($1, 'oauth2', jsonb_build_object(
+    'token_url', $2,
+    'client_id', $3,
+    'scope', $5,
+    'audience', $6,
+    'client_authentication', $7), $4);
 end
 $$;
 comment on function hooks.use_oauth2(text, text, text, text, text, text, text) is 'Has requests of a queue carry a bearer token of this token endpoint, which the worker asks for with the client''s credentials. Raises 22023 when something is malformed.';
 
 create function hooks.use_certificate(queue text, certificate text, private_key text)
 returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set log_min_error_statement = 'panic'
-as $$
-#variable_conflict use_variable
-declare
-  hidden constant boolean := hooks.hide_context();
-begin
-  if not exists (select from hooks.queue as q where q.id = hooks.queue_id(queue) and q.url ilike 'https:%') then
-    perform hooks.refuse('client certificate cannot be shown over plain http',
-      'Give the queue an https URL with hooks.alter_queue() first.');
-  end if;
-  perform hooks.store_auth(queue, jsonb_populate_record(null::hooks.auth, jsonb_build_object(
-      'queue_id', hooks.queue_id(queue),
-      'scheme', 'certificate',
-      'certificate', certificate)), private_key);
-end
-$$;
+language hooks_plpgsql
+as $$ begin perform hooks.store_auth($1, 'certificate', jsonb_build_object('certificate', $2), $3); end $$;
 comment on function hooks.use_certificate(text, text, text) is 'Has a queue show this client certificate, a chain in PEM, to servers that ask for one; its key is in PEM and not encrypted. Raises 22023 when they do not belong together.';
 
 create trigger note_credentials_changed

@@ -57,6 +57,37 @@ end
 $$;
 comment on function hooks.grant_on_queue(text, regrole, text) is 'What hooks.grant_send() and its kin come down to.';
 
+-- What a tenant linked while he had the right would go on sending.
+create function hooks.unlink_dead_letters(queue_id bigint, role oid)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  unlinked text;
+begin
+  with changed as (
+    update hooks.queue as q set dead_letter_queue_id = null
+    from hooks.queue_grant as o
+    where q.dead_letter_queue_id = queue_id
+      and o.queue_id = q.id
+      and o.privilege = 'own'
+      and pg_has_role(o.grantee, role, 'usage')
+      and not hooks.role_may(o.grantee, queue_id, 'send')
+    returning q.name
+  )
+  select string_agg(format('"%s"', c.name), ', ' order by c.name) into unlinked from changed as c;
+  if unlinked is not null then
+    raise warning using
+      message = format('dead letters of these queues are no longer copied to queue "%s": %s',
+        (select q.name from hooks.queue as q where q.id = queue_id), unlinked),
+      detail = 'Their owners may not send to it any more.';
+  end if;
+end
+$$;
+comment on function hooks.unlink_dead_letters(bigint, oid) is 'Has queues whose owners had the right to send to this one from a role, and have it no more, copy no dead letters to it.';
+
 create function hooks.revoke_on_queue(queue text, role regrole, privilege text)
 returns boolean
 language hooks_plpgsql
@@ -69,6 +100,9 @@ begin
   delete from hooks.queue_grant as g where g.queue_id = revoked and g.privilege = privilege and g.grantee = role;
   there := found;
   perform hooks.note_queue(revoked);
+  if privilege <> 'read' then
+    perform hooks.unlink_dead_letters(revoked, role);
+  end if;
   return there;
 end
 $$;
@@ -103,11 +137,19 @@ returns void
 language hooks_plpgsql
 as $$
 #variable_conflict use_variable
+declare
+  given constant bigint := hooks.allowed_queue(queue, 'manage');
+  former oid;
 begin
   perform hooks.check_gives_no_credential(hooks.queue_id(queue));
   perform hooks.grant_on_queue(queue, role, 'own');
-  delete from hooks.queue_grant as g
-  where g.queue_id = hooks.queue_id(queue) and g.privilege = 'own' and g.grantee <> role;
+  for former in
+    delete from hooks.queue_grant as g
+    where g.queue_id = given and g.privilege = 'own' and g.grantee <> role
+    returning g.grantee
+  loop
+    perform hooks.unlink_dead_letters(given, former);
+  end loop;
 end
 $$;
 comment on function hooks.give_queue(text, regrole) is 'Makes a role the owner of a queue, in place of the one before. Raises 55000 while the queue authenticates with its receiver.';

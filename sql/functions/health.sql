@@ -73,6 +73,46 @@ as $$
 $$;
 comment on function hooks.lag() is 'The queue whose oldest message should have been sent longest ago, if any should have been a minute and a timeout ago.';
 
+create function hooks.snapshot_holder(
+  for_longer_than interval,
+  out holder text,
+  out since timestamptz,
+  out remedy text
+)
+returns setof record
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select h.holder, h.since, h.remedy
+  from (
+    select format('process %s (%s)', a.pid, coalesce(a.usename, a.backend_type)) as holder, a.xact_start as since,
+           format('End its transaction, or call pg_terminate_backend(%s).', a.pid) as remedy
+    from pg_stat_activity as a
+    where a.xact_start <= now() - for_longer_than
+      and a.backend_xmin is not null
+      and a.pid <> pg_backend_pid()
+      and a.backend_type not in ('autovacuum worker')
+      and (a.datname = current_database() or a.datname is null)
+    union all
+    select format('prepared transaction "%s"', p.gid), p.prepared,
+           format('COMMIT PREPARED %L or ROLLBACK PREPARED it, connected to database %s.', p.gid, p.database)
+    from pg_prepared_xacts as p
+    where p.prepared <= now() - for_longer_than and p.database = current_database()
+  ) as h
+  order by h.since
+  limit 1
+$$;
+comment on function hooks.snapshot_holder(interval) is 'Who has kept dead rows from being removed longest, if for longer than this, and how to end that.';
+
+create function hooks.wraparound_status(age bigint, freeze_max_age bigint)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$ select case when age > 1500000000 then 'fail' when age > 2 * freeze_max_age then 'warn' else 'ok' end $$;
+comment on function hooks.wraparound_status(bigint, bigint) is 'What it means for the health that the oldest transaction id is of this age.';
+
 create function hooks.health(
   out check_name text,
   out status text,
@@ -241,24 +281,7 @@ as $$
          s.remedy
   from (select) as one
   left join lateral (
-    select h.holder, h.since, h.remedy
-    from (
-      select format('process %s (%s)', a.pid, coalesce(a.usename, a.backend_type)) as holder, a.xact_start as since,
-             format('End its transaction, or call pg_terminate_backend(%s).', a.pid) as remedy
-      from pg_stat_activity as a
-      where a.xact_start < now() - interval '10 minutes'
-        and a.backend_xmin is not null
-        and a.pid <> pg_backend_pid()
-        and a.backend_type not in ('autovacuum worker')
-        and (a.datname = current_database() or a.datname is null)
-      union all
-      select format('prepared transaction "%s"', p.gid), p.prepared,
-             format('COMMIT PREPARED %L or ROLLBACK PREPARED it, connected to database %s.', p.gid, p.database)
-      from pg_prepared_xacts as p
-      where p.prepared < now() - interval '10 minutes' and p.database = current_database()
-    ) as h
-    order by h.since
-    limit 1
+    select h.holder, h.since, h.remedy from hooks.snapshot_holder('10 minutes') as h
   ) as s on true
   union all
   select 'prepared',
@@ -303,9 +326,9 @@ as $$
               limit 5) as h) as r
   union all
   select 'wraparound',
-         case when d.age > 1500000000 then 'fail' when d.age > 2 * d.freeze_max_age then 'warn' else 'ok' end,
+         hooks.wraparound_status(d.age, d.freeze_max_age),
          format('the oldest transaction id of this database is %s transactions old', d.age),
-         case when d.age > least(1500000000, 2 * d.freeze_max_age)
+         case when hooks.wraparound_status(d.age, d.freeze_max_age) <> 'ok'
               then 'VACUUM the database, and find out what keeps autovacuum from it: see the check "snapshots".' end
   from (select age(d.datfrozenxid)::bigint as age, current_setting('autovacuum_freeze_max_age')::bigint as freeze_max_age
         from pg_database as d

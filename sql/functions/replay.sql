@@ -13,6 +13,65 @@ as $$
 $$;
 comment on function hooks.replayed_headers(jsonb, text) is 'Headers of a message that repeats the one of this webhook id.';
 
+-- Into a queue with a limit, one by one: the first for which there is no room is where the next call goes on.
+create function hooks.replay_what_fits(
+  source    bigint,
+  target    bigint,
+  since     timestamptz,
+  ends      timestamptz,
+  first_at  timestamptz,
+  pause     interval,
+  row_limit bigint
+)
+returns bigint
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  key constant text := (select i.webhook_key from hooks.installation as i);
+  most_bytes constant bigint := (select q.max_bytes from hooks.queue as q where q.id = target);
+  message record;
+  replayed bigint := 0;
+begin
+  for message in
+    select l.id, l.finished_at, l.headers, l.body, l.body_bytes, l.ordering_key, l.event_id, l.envelope
+    from hooks.message_log as l
+    where l.queue_id = source
+      and l.state = 'delivered'
+      and l.kept
+      and l.finished_at >= since
+      and l.finished_at < ends
+    order by l.finished_at, l.id
+    limit row_limit
+  loop
+    begin
+      insert into hooks.message (queue_id, due_at, headers, body, body_bytes, ordering_key, event_id, envelope)
+      values (target, first_at + pause * replayed,
+              hooks.replayed_headers(message.headers, concat('msg_', key, '_', message.id)),
+              message.body, message.body_bytes, message.ordering_key, message.event_id, message.envelope);
+      replayed := replayed + 1;
+    exception
+      when configuration_limit_exceeded then
+        if coalesce(octet_length(message.body), octet_length(message.body_bytes), 0) > most_bytes then
+          raise warning using
+            message = format('message %s is not replayed: it is larger than the queue may hold', message.id),
+            hint = 'Raise max_bytes of the queue, or replay to another one.';
+          continue;
+        end if;
+        raise warning using
+          message = format('the queue is full: %s messages are replayed, and those that were delivered from %s on are not',
+            replayed, message.finished_at),
+          hint = format('When there is room, go on with since => %L.', message.finished_at);
+        exit;
+    end;
+  end loop;
+  return replayed;
+end
+$$;
+comment on function hooks.replay_what_fits is 'What hooks.replay() does where a queue refuses what is beyond its limits: stores what fits, the oldest first, and warns of the rest.';
+
 create function hooks.replay(
   queue     text,
   since     timestamptz,
@@ -24,15 +83,13 @@ create function hooks.replay(
   row_limit bigint default null
 )
 returns bigint
-language plpgsql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
-  source constant bigint := hooks.queue_id(queue);
-  target constant bigint := hooks.queue_id(coalesce(to_queue, queue));
+  source constant bigint := hooks.allowed_queue(queue, 'manage');
+  target constant bigint := case when to_queue is null then source else hooks.allowed_queue(to_queue, 'send') end;
   key constant text := (select i.webhook_key from hooks.installation as i);
   first_at constant timestamptz := greatest(at, case when rate is null then now() else clock_timestamp() end);
   ends constant timestamptz := coalesce(until, now());
@@ -51,19 +108,24 @@ begin
   if at = 'infinity' then
     perform hooks.refuse('due time must not be infinite', 'Give the time at which to send.');
   end if;
-  insert into hooks.message (queue_id, due_at, headers, body, body_bytes, ordering_key, event_id, envelope)
-  select target, first_at + pause * (row_number() over (order by l.finished_at, l.id) - 1),
-         hooks.replayed_headers(l.headers, concat('msg_', key, '_', l.id)),
-         l.body, l.body_bytes, l.ordering_key, l.event_id, l.envelope
-  from hooks.message_log as l
-  where l.queue_id = source
-    and l.state = 'delivered'
-    and l.kept
-    and l.finished_at >= since
-    and l.finished_at < ends
-  order by l.finished_at, l.id
-  limit row_limit;
-  get diagnostics replayed = row_count;
+  if exists (select from hooks.queue as q
+             where q.id = target and q.overflow = 'refuse' and num_nonnulls(q.max_messages, q.max_bytes) > 0) then
+    replayed := hooks.replay_what_fits(source, target, since, ends, first_at, pause, row_limit);
+  else
+    insert into hooks.message (queue_id, due_at, headers, body, body_bytes, ordering_key, event_id, envelope)
+    select target, first_at + pause * (row_number() over (order by l.finished_at, l.id) - 1),
+           hooks.replayed_headers(l.headers, concat('msg_', key, '_', l.id)),
+           l.body, l.body_bytes, l.ordering_key, l.event_id, l.envelope
+    from hooks.message_log as l
+    where l.queue_id = source
+      and l.state = 'delivered'
+      and l.kept
+      and l.finished_at >= since
+      and l.finished_at < ends
+    order by l.finished_at, l.id
+    limit row_limit;
+    get diagnostics replayed = row_count;
+  end if;
   if exists (select from hooks.message_log as l
              where l.queue_id = source and l.state = 'delivered' and not l.kept
                and l.finished_at >= since and l.finished_at < ends) then
@@ -74,4 +136,4 @@ begin
   return replayed;
 end
 $$;
-comment on function hooks.replay is 'Sends the messages of a queue once more that were delivered from since on, and before until, as far as their bodies were kept: as new messages, in the order in which they were delivered, to another queue if to_queue is given, from at on, and at a rate of so many per interval. Returns how many.';
+comment on function hooks.replay is 'Sends the messages of a queue once more that were delivered from since on, and before until, as far as their bodies were kept: as new messages, in the order in which they were delivered, to another queue if to_queue is given, from at on, and at a rate of so many per interval. A full queue gets what fits, and a warning says from when on to go on. Returns how many.';

@@ -163,30 +163,35 @@ end
 $$;
 comment on function hooks.store_secret(bigint, text, text, interval) is 'Stores a secret in place of the one before.';
 
-create function hooks.set_secret(queue text, secret text, purpose text default 'signing', grace interval default '0')
+create function hooks.put_secret(queue text, secret text, purpose text, grace interval)
 returns void
 language plpgsql
-security definer
 set search_path = pg_catalog, pg_temp
 set log_min_error_statement = 'panic'
 as $$
 declare
   hidden constant boolean := hooks.hide_context();
 begin
-  perform hooks.store_secret(hooks.queue_id(set_secret.queue), set_secret.secret, set_secret.purpose, set_secret.grace);
+  perform hooks.store_secret(hooks.allowed_queue(put_secret.queue, 'manage'), put_secret.secret, put_secret.purpose,
+    put_secret.grace);
 end
 $$;
+comment on function hooks.put_secret(text, text, text, interval) is 'What hooks.set_secret() comes down to: a function may set log_min_error_statement when a superuser calls it.';
+
+create function hooks.set_secret(queue text, secret text, purpose text default 'signing', grace interval default '0')
+returns void
+language hooks_plpgsql
+volatile
+as $$ begin perform hooks.put_secret($1, $2, $3, $4); end $$;
 comment on function hooks.set_secret(text, text, text, interval) is 'Sets the secret of a queue for a purpose in place of the one before, which counts on for the grace. Nobody can read it again. Raises 22023 when it is malformed.';
 
 create function hooks.rotate_secret(queue text, grace interval default '1 day', purpose text default 'signing')
 returns text
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
+language hooks_plpgsql
 as $$
 #variable_conflict use_variable
 declare
-  changed constant bigint := hooks.queue_id(queue);
+  changed constant bigint := hooks.allowed_queue(queue, 'manage');
   made text;
 begin
   if purpose is null then
@@ -205,27 +210,26 @@ comment on function hooks.rotate_secret(text, interval, text) is 'Makes up a new
 
 create function hooks.public_keys(queue text)
 returns setof text
-language sql
+language hooks_plpgsql
 stable
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
+begin
+  return query
   select s.public_key from hooks.secret as s
-  where s.queue_id = hooks.queue_id(public_keys.queue) and s.public_key is not null
+  where s.queue_id = hooks.allowed_queue(public_keys.queue, 'read') and s.public_key is not null
     and (s.expires_at is null or s.expires_at > clock_timestamp())
-  order by s.id desc
+  order by s.id desc;
+end
 $$;
 comment on function hooks.public_keys(text) is 'The public keys that receivers verify the signature v1a with: one, or more while earlier ones count on, the newest first.';
 
 create function hooks.remove_secret(queue text, purpose text default 'signing')
 returns boolean
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
+language hooks_plpgsql
 as $$
 #variable_conflict use_variable
 declare
-  changed constant bigint := hooks.queue_id(queue);
+  changed constant bigint := hooks.allowed_queue(queue, 'manage');
 begin
   -- Before its secrets, as those do who set one.
   perform from hooks.queue as q where q.id = changed for no key update;

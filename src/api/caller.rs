@@ -13,6 +13,7 @@ use pgrx::pg_guard;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::owner::Called;
+use super::silence;
 
 thread_local! {
     /// The callers of the functions that are running, the innermost last.
@@ -27,6 +28,7 @@ thread_local! {
 #[unsafe(no_mangle)]
 extern "C-unwind" fn call_as_owner(call: FunctionCallInfo) -> Datum {
     let called = Called::by(call);
+    let _scope = silence::Scope::begin();
     let _caller = Noted::new(caller(called));
     called.as_owner(|| {
         // SAFETY: the frame is that of a function whose body and arguments PL/pgSQL has checked.

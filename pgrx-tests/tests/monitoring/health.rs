@@ -4,7 +4,7 @@ use pg_hooks_tests::Behaviour;
 use pg_hooks_tests::site::{SOON, Site, refusal, value};
 
 /// Status, detail and hint of a check.
-fn check(site: &mut Site, name: &str) -> (String, String, Option<String>) {
+pub fn check(site: &mut Site, name: &str) -> (String, String, Option<String>) {
     let row = site.client.query_one(
         "select status, detail, hint from hooks.health() where check_name = $1",
         &[&name],
@@ -14,13 +14,13 @@ fn check(site: &mut Site, name: &str) -> (String, String, Option<String>) {
 }
 
 #[track_caller]
-fn assert_ok(site: &mut Site, name: &str) {
+pub fn assert_ok(site: &mut Site, name: &str) {
     let (status, detail, hint) = check(site, name);
     assert_eq!((status.as_str(), hint), ("ok", None), "{name}: {detail}");
 }
 
 #[track_caller]
-fn assert_warns(site: &mut Site, name: &str, words: &str) {
+pub fn assert_warns(site: &mut Site, name: &str, words: &str) {
     let (status, detail, hint) = check(site, name);
     assert_eq!(status, "warn", "{name}: {detail}");
     assert!(detail.contains(words), "{name}: {detail}");
@@ -28,7 +28,7 @@ fn assert_warns(site: &mut Site, name: &str, words: &str) {
 }
 
 /// Has every message have been due for so long.
-fn age_messages(site: &mut Site, age: &str) {
+pub fn age_messages(site: &mut Site, age: &str) {
     site.run(&format!(
         "set session_replication_role = replica;
          update hooks.message set due_at = now() - interval '{age}';

@@ -1,6 +1,7 @@
 //! What people and machines that look after pg_hooks see.
 
 mod browser;
+mod causes;
 mod crash;
 mod exporter;
 mod health;

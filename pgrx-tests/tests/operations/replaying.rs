@@ -103,3 +103,40 @@ fn what_was_not_kept_or_not_delivered_is_not_replayed() {
         );
     }
 }
+
+/// The queue refuses the fourth, whatever else there is.
+#[test]
+fn replay_to_a_full_queue_stores_what_fits_and_tells_where_to_go_on() {
+    let mut site = Site::new();
+    site.queue("q", ", keep_bodies => true");
+    site.run("select hooks.send_batch('q', array['1', '2', '3', '4', '5'])");
+    delivered(&mut site, "q", 5);
+    site.run(
+        "update hooks.message_log set finished_at = date_trunc('day', now()) + id * interval '1 second';
+         select hooks.alter_queue('q', max_messages => 3, active => false)",
+    );
+    let replay = "select hooks.replay('q', date_trunc('day', now()), rate => 1)";
+    assert_eq!(site.value::<i64>(replay), 3);
+    let stored = "select string_agg(body, ',' order by due_at) from hooks.message";
+    assert_eq!(site.value::<String>(stored), "1,2,3");
+    site.run("delete from hooks.message; select hooks.alter_queue('q', max_messages => 10)");
+    let rest = "select hooks.replay('q', date_trunc('day', now()) + interval '4 seconds')";
+    assert_eq!(site.value::<i64>(rest), 2);
+    assert_eq!(site.value::<String>(stored), "4,5");
+}
+
+#[test]
+fn message_that_is_larger_than_the_queue_does_not_end_a_replay() {
+    let mut site = Site::new();
+    site.queue("q", ", keep_bodies => true");
+    site.queue("small", ", active => false, max_bytes => 10");
+    site.run("select hooks.send_batch('q', array['1', repeat('x', 20), '2'])");
+    delivered(&mut site, "q", 3);
+    site.run(
+        "update hooks.message_log set finished_at = date_trunc('day', now()) + id * interval '1 second'",
+    );
+    let replay = "select hooks.replay('q', date_trunc('day', now()), to_queue => 'small')";
+    assert_eq!(site.value::<i64>(replay), 2);
+    let stored: String = site.value("select string_agg(body, ',' order by id) from hooks.message");
+    assert_eq!(stored, "1,2");
+}

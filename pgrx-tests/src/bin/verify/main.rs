@@ -4,13 +4,14 @@
 //! minutes.
 
 mod architecture;
+mod dependencies;
 mod fuzzing;
 mod report;
 mod source;
 
 use std::process::{Command, ExitCode};
 
-use pg_hooks_tests::{checkout, command, install, setup};
+use pg_hooks_tests::{command, install, setup};
 use report::Report;
 
 fn main() -> ExitCode {
@@ -46,11 +47,8 @@ fn check_sources(report: &mut Report) {
         "unit-tests",
         cargo("test").args(["--no-fail-fast", "--package", "pg_hooks", "--lib"]),
     );
-    report.step("dependencies", || {
-        let checks = ["--offline", "--locked", "check", "bans", "licenses", "sources"];
-        let mut deny = Command::new(setup::cargo_deny()?);
-        command::run(deny.current_dir(checkout::root()).args(checks))
-    });
+    report.step("dependencies", dependencies::check);
+    report.step_with_remark("advisories", dependencies::check_advisories);
     let mut mutations = cargo("test");
     mutations.env("FUZZ_SECONDS", "5");
     report.tests("fuzz-corpora", mutations.args(["--package", "pg_hooks_fuzz"]));

@@ -54,6 +54,20 @@ impl Report {
         result.is_ok()
     }
 
+    /// Runs one step, and tells at the end what it has to say.
+    pub fn step_with_remark(
+        &mut self,
+        name: &'static str,
+        run: impl FnOnce() -> Result<Option<&'static str>>,
+    ) {
+        let mut remark = None;
+        self.step(name, || {
+            remark = run()?;
+            Ok(())
+        });
+        self.closing_lines.extend(remark.map(str::to_owned));
+    }
+
     /// Runs one step only if it is asked for by name.
     pub fn step_if_named(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) {
         if !self.wanted.is_empty() {

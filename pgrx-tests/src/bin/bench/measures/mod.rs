@@ -6,6 +6,7 @@ mod idle;
 mod insert;
 mod late;
 mod latency;
+mod lists;
 mod memory;
 mod poisson;
 mod publish;
@@ -19,7 +20,7 @@ mod writers;
 use crate::measurement::{Measurement, Parameter};
 
 /// In the order in which all of them are run.
-pub const ALL: [&Measurement; 15] = [
+pub const ALL: [&Measurement; 16] = [
     &drain::MEASUREMENT,
     &latency::MEASUREMENT,
     &poisson::MEASUREMENT,
@@ -32,6 +33,7 @@ pub const ALL: [&Measurement; 15] = [
     &snapshot::MEASUREMENT,
     &scheduled::MEASUREMENT,
     &queues::MEASUREMENT,
+    &lists::MEASUREMENT,
     &idle::MEASUREMENT,
     &memory::MEASUREMENT,
     &soak::MEASUREMENT,
