@@ -22,6 +22,7 @@ pub const PLACES: &[&str] = &[
     "installation::BEGIN",
     "installation::END",
     "installation::EXTENSION",
+    "installation::HOLD",
     "installation::PREPARED",
     "message::CLAIM",
     "message::CONTENTS",
