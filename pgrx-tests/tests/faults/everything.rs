@@ -5,10 +5,9 @@ use pg_hooks_tests::wait_until;
 use crate::places::PLACES;
 use crate::village::{LATE, Village};
 
-/// What users' sessions do, what must be told what to strike at, and what only a copy of a database reaches.
-const ELSEWHERE: [&str; 5] = [
+/// What users' sessions do, and what must be told what to strike at.
+const ELSEWHERE: [&str; 4] = [
     "attempt: die",
-    "installation::HOLD",
     "message: decode",
     "random: fill",
     "session: statement",
