@@ -85,7 +85,6 @@ impl Draft {
     /// A message that waits, and its queue.
     fn stored(id: i64) -> Result<(i64, Draft), Error> {
         let gone = || Error::UnknownMessage(id);
-        session::fail_if_struck(|| "session: statement".to_owned());
         let (queue_id, attempt) = Spi::get_two_with_args::<i64, i32>(
             "select m.queue_id, m.attempt from hooks.message as m where m.id = $1",
             &[id.into()],
