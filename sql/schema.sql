@@ -239,7 +239,7 @@ comment on column hooks.message.queue_id is 'The queue it goes to. Not a foreign
 comment on column hooks.message.due_at is 'Not attempted before this time. Null or the past become the time of the transaction.';
 comment on column hooks.message.attempt is 'Attempts finished so far.';
 comment on column hooks.message.attempts_before is 'Attempts made before the last redrive; they do not count against max_attempts.';
-comment on column hooks.message.deaths is 'How often the worker died while this message was the suspect; at 3 it becomes a dead letter.';
+comment on column hooks.message.deaths is 'How often this message was sent again after the worker had died of what may be it; at the third death it becomes a dead letter.';
 comment on column hooks.message.created_at is 'When the message was stored: start of the transaction.';
 comment on column hooks.message.headers is 'Headers of this message, as a JSON object of strings; they win over those of the queue.';
 comment on column hooks.message.body is 'Text body, sent in UTF-8 byte for byte.';

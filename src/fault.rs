@@ -43,16 +43,14 @@ pub fn strikes(place: &str) -> bool {
     strike(place).is_some()
 }
 
-/// Ends the process at once, as an error in memory would, when it does something with `text` that the plan names.
+/// Whether the step at this place is to fail now, as `text` holds the words that the plan gives.
 #[inline]
-pub fn die_of(place: &str, text: &[u8]) {
-    let names = |words: &str| {
+pub fn strikes_at(place: &str, text: &[u8]) -> bool {
+    let holds = |words: &str| {
         text.windows(words.len().max(1))
             .any(|part| part == words.as_bytes())
     };
-    if strike_of(place, |words| words.is_some_and(names)).is_some() {
-        std::process::abort();
-    }
+    strike_of(place, |words| words.is_some_and(holds)).is_some()
 }
 
 /// Fails with the `errno` that the plan gives, or with EIO.

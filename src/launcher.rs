@@ -18,7 +18,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::wake::Extension;
-use crate::{guc, log, session, wake};
+use crate::{fault, guc, log, session, wake};
 
 /// How often it looks for databases that appeared without CREATE EXTENSION: copies of a template.
 const RESCAN: Duration = Duration::from_secs(60);
@@ -238,6 +238,9 @@ impl Launcher {
 }
 
 fn start_worker(oid: u32) -> Option<DynamicBackgroundWorker> {
+    if fault::strikes("worker: start") {
+        return None;
+    }
     // SAFETY: reads a plain global of this process.
     let launcher = unsafe { pg_sys::MyProcPid };
     BackgroundWorkerBuilder::new("pg_hooks worker")

@@ -13,7 +13,7 @@ use crate::domain::queue::QueueId;
 use crate::domain::secret::{
     Form, InvalidSecret, Keyring, NONCE_BYTES, Purpose, Secret, check_file_name, make_private, make_symmetric,
 };
-use crate::guc;
+use crate::{fault, guc};
 
 /// Largest file that is read.
 const MAX_FILE_BYTES: u64 = 128 << 10;
@@ -153,6 +153,9 @@ pub fn generate(purpose: Purpose) -> Result<Option<Zeroizing<String>>, String> {
 
 fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, String> {
     let mut bytes = Zeroizing::new([0; N]);
+    if fault::strikes("random: fill") {
+        return Err("the system gives no randomness".to_owned());
+    }
     SystemRandom::new()
         .fill(&mut *bytes)
         .map_err(|_| "the system gives no randomness".to_owned())?;

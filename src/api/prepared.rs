@@ -7,6 +7,8 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiTupleTable};
 
+use crate::session;
+
 /// A statement prepared once per backend and never freed: backends end without running destructors
 /// of PostgreSQL's memory.
 pub type Prepared = OnceCell<&'static OwnedPreparedStatement>;
@@ -20,6 +22,7 @@ pub fn prepare(
     (prepared, sql): Statement,
     arguments: &[DatumWithOid],
 ) -> spi::Result<&'static OwnedPreparedStatement> {
+    session::fail_if_struck(|| "session: statement".to_owned());
     if let Some(statement) = prepared.with(|prepared| prepared.get().copied()) {
         return Ok(statement);
     }

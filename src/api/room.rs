@@ -14,7 +14,7 @@ use pgrx::prelude::*;
 use super::owner::Called;
 use super::prepared::{self, Prepared};
 use crate::error::Error;
-use crate::wake;
+use crate::{session, wake};
 
 /// A queue that was full is not counted again for so many times what counting took.
 const REST: u32 = 20;
@@ -240,6 +240,7 @@ fn count(queue_id: i64, limit: Limit) -> spi::Result<Amount> {
         }
     };
     let most = limit.messages.filter(|_| !limit.drops_oldest);
+    session::fail_if_struck(|| "session: statement".to_owned());
     Spi::connect_mut(|client| {
         let rows = client.update(query, None, &[queue_id.into(), most.into()])?;
         let (messages, bytes) = rows.first().get_two::<i64, i64>()?;
@@ -258,6 +259,7 @@ fn drop_oldest(queue_id: i64, missing: Amount) -> spi::Result<i64> {
         missing_of(missing.bytes).into(),
     ];
     let statement = "select hooks.drop_oldest($1, $2, $3)";
+    session::fail_if_struck(|| "session: statement".to_owned());
     let dropped = Spi::connect_mut(|client| client.update(statement, None, &arguments)?.first().get_one())?;
     Ok(dropped.unwrap_or(0))
 }

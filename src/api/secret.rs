@@ -10,6 +10,7 @@ use crate::domain::auth::{Auth, AuthRow};
 use crate::domain::secret::{Form, InvalidSecret, Purpose};
 use crate::domain::signature::Scheme;
 use crate::error::{Error, OrRaise};
+use crate::session;
 use crate::vault::{self, Place, Sealed, Stored, Vault};
 
 /// What is to be stored of a secret, as one row.
@@ -137,6 +138,7 @@ fn set_secret_file(
 }
 
 fn run(statement: &str, arguments: &[DatumWithOid<'_>]) {
+    session::fail_if_struck(|| "session: statement".to_owned());
     let result = Spi::connect_mut(|client| client.update(statement, None, arguments).map(|_| ()));
     if let Err(error) = result {
         ereport!(

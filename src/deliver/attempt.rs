@@ -1,14 +1,13 @@
 //! One job made into one attempt, whatever happens on the way.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::client::{Client, Group};
 use super::exchange::{Exchange, Shortage};
 use super::trace::{self, Trace};
-use super::{Attempt, Job, Response};
+use super::{Attempt, Job, Response, thread};
 use crate::domain::exposure;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
@@ -23,9 +22,9 @@ pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt
     let started = Instant::now();
     trace::take();
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        fault::die_of("attempt: die", job.message.body.bytes());
-        if fault::strikes("attempt: panic") {
-            panic_any("fault");
+        if fault::strikes_at("attempt: die", job.message.body.bytes()) {
+            // As an error in memory would end it.
+            std::process::abort();
         }
         let auth = job.queue.auth.as_ref().ok();
         let agent = match auth.and_then(|auth| auth.certificate.as_ref()) {
@@ -42,8 +41,8 @@ pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt
         };
         exchange.run()
     }));
-    let (outcome, response) = caught.unwrap_or_else(|panic| {
-        let detail = format!("panic while attempting: {}", panic_text(panic.as_ref()));
+    let (outcome, response) = caught.unwrap_or_else(|_| {
+        let detail = format!("panic at {}", thread::panicked_at());
         Ok((Outcome::Fault { detail }, Response::default()))
     })?;
     Ok(Attempt {
@@ -83,10 +82,4 @@ fn now() -> Timestamp {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     Timestamp(0).after(elapsed)
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

@@ -20,6 +20,7 @@ use super::growth::Patience;
 use super::roster::{Bell, Roster};
 use super::running::Begun;
 use super::{Attempt, Job, attempt, thread};
+use crate::fault;
 
 /// Enough for a TLS handshake in a debug build; only what is touched takes memory.
 const STACK_BYTES: usize = 256 * 1024;
@@ -117,6 +118,7 @@ impl Crew {
 
     fn recruit(self: &Arc<Self>, group: Arc<Group>) -> io::Result<()> {
         let crew = Arc::clone(self);
+        fault::io("thread: io")?;
         thread::spawn("pg_hooks io", STACK_BYTES, move || crew.work(&group))
     }
 

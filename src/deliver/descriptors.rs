@@ -7,6 +7,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::fault;
+
 /// Descriptors left to Postgres for its own files, and to lookups of names.
 const RESERVE: usize = 256;
 
@@ -81,6 +83,9 @@ impl Descriptors {
     }
 
     fn try_permit(self: &Arc<Self>) -> Option<Permit> {
+        if fault::strikes("socket: permit") {
+            return None;
+        }
         let mut budget = self.budget();
         if budget.open >= budget.most {
             return None;

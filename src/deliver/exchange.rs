@@ -1,5 +1,6 @@
 //! One message and its answer.
 
+use std::panic::panic_any;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::queue::{AcceptedStatuses, KeepAttempts, Method, Queue};
 use crate::domain::time::Timestamp;
 use crate::domain::{exposure, request, retry_after};
+use crate::fault;
 
 /// What this machine lacks for an attempt; nothing was sent.
 pub struct Shortage(pub String);
@@ -127,6 +129,16 @@ impl Exchange<'_> {
         let mut request = built.map_err(|unbuildable| Cause::Known(unbuildable.into()))?;
         if let Some(header) = auth {
             header.apply(request.headers_mut());
+        }
+        if fault::strikes("attempt: panic") {
+            // A slice that is cut wrongly quotes what it was cut from.
+            let values = request.headers().values().map(http::HeaderValue::as_bytes);
+            let quoted: Vec<_> = values.map(String::from_utf8_lossy).collect();
+            panic_any(format!(
+                "byte index 9 is out of bounds of {} {}",
+                request.uri(),
+                quoted.join(" ")
+            ));
         }
         self.show_request(request.headers());
         let body = self.job.message.body.bytes();

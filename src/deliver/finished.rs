@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Attempt;
+use crate::fault;
 
 /// One complaint in this time is enough.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
@@ -46,6 +47,7 @@ impl Finished {
     /// # Errors
     /// The process is out of file descriptors.
     pub fn new() -> io::Result<Finished> {
+        fault::io("eventfd: open")?;
         let event = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         Ok(Finished {
             shelf: Mutex::default(),
@@ -77,10 +79,15 @@ impl Finished {
         self.announce(news);
     }
 
+    /// A write that fails is made up for by the next one, and until then the taker looks by itself now and
+    /// then. When the counter is full, the fd is readable anyway.
     fn announce(&self, news: bool) {
-        if news {
-            // Fails only when the counter is full, and then the fd is readable anyway.
-            let _ = self.event.write(1);
+        if !news {
+            return;
+        }
+        let written = fault::io("eventfd: write").and_then(|()| Ok(self.event.write(1)?));
+        if written.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock) {
+            self.shelf().announced = false;
         }
     }
 

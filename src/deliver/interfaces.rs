@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::ifaddrs::getifaddrs;
 
+use crate::fault;
+
 /// How long a list is used. An address that the machine is given meanwhile is that of a stranger so long.
 const FRESH: Duration = Duration::from_secs(10);
 
@@ -15,6 +17,7 @@ const FRESH: Duration = Duration::from_secs(10);
 /// # Errors
 /// As of the system, which needs a descriptor for this.
 pub fn own_addresses() -> io::Result<Arc<[IpAddr]>> {
+    fault::io("interfaces: list")?;
     let addresses = getifaddrs()?.filter_map(|interface| {
         let address = interface.address?;
         let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));

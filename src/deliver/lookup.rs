@@ -10,7 +10,7 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use super::failure::io_detail;
 use super::thread;
 use book::{Age, Book, Flight, MAX_THREADS};
 pub use book::{Answer, Miss};
+
+use crate::fault;
 
 /// The C library keeps packets and whole files on the stack.
 const STACK_BYTES: usize = 512 * 1024;
@@ -119,7 +121,9 @@ impl Lookups {
     /// When the system refuses a thread, those that run do the work; without any, the lookup fails.
     fn add_thread(self: &Arc<Self>, book: &mut Book) {
         let lookups = Arc::clone(self);
-        match thread::spawn("pg_hooks dns", STACK_BYTES, move || lookups.work()) {
+        let started = fault::io("thread: dns")
+            .and_then(|()| thread::spawn("pg_hooks dns", STACK_BYTES, move || lookups.work()));
+        match started {
             Ok(()) => book.threads += 1,
             Err(error) if book.threads == 0 => book.fail_all(&format!("could not start a thread: {error}")),
             Err(_) => {}
@@ -156,7 +160,14 @@ impl Lookups {
 
 /// Asks the system, in the order in which it would have addresses tried.
 fn ask(host: &str) -> Answer {
-    match (host, 0).to_socket_addrs() {
+    if fault::strikes("names: panic") {
+        panic_any("fault");
+    }
+    if let Err(short) = fault::io("names: shortage") {
+        return Err(missed(&short, Some(&short)));
+    }
+    let asked = fault::io("names: lookup").and_then(|()| (host, 0).to_socket_addrs());
+    match asked {
         Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
         Err(error) => Err(missed(&error, File::open("/dev/null").err().as_ref())),
     }

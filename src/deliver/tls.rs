@@ -18,6 +18,7 @@ use super::limit::Limit;
 use super::socket::Socket;
 use crate::domain::auth::Certificate;
 use crate::domain::outcome::Unreachable;
+use crate::fault;
 
 /// A socket after the handshake.
 pub type TlsStream = StreamOwned<ClientConnection, Socket>;
@@ -80,8 +81,8 @@ impl Tls {
             ClientConnection::new(config, name).map_err(|error| failed(error.to_string()))?;
         socket.set_deadline(limit.deadline());
         while connection.is_handshaking() {
-            connection
-                .complete_io(&mut socket)
+            fault::io("tls: handshake")
+                .and_then(|()| connection.complete_io(&mut socket))
                 .map_err(|error| last_word(&mut connection, &mut socket, &error).unwrap_or(error))
                 .map_err(|error| match error.kind() {
                     io::ErrorKind::TimedOut => limit.ran_out(Unreachable::Tls, "TLS handshake"),
@@ -154,6 +155,7 @@ impl Made {
 
 /// The certificate authorities to trust. Some that cannot be read are passed over, all are an error.
 fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
+    fault::io("file: authorities").map_err(|error| format!("could not load CA certificates: {error}"))?;
     let CertificateResult { certs, errors, .. } = match ca_file {
         Some(file) => rustls_native_certs::load_certs_from_paths(Some(file), None),
         None => rustls_native_certs::load_native_certs(),

@@ -1,8 +1,8 @@
 //! Which places strike, and when: `dial, record::RETRY:2, message::FETCH:always=22000, socket.read:every 3=104`.
 //!
-//! A place without more strikes once. Each process counts for itself, from the moment it has the plan. That a
-//! process has a plan and that a place struck are lines in the file `pg_hooks.faults` of the data folder, where
-//! tests look for them.
+//! A place without more strikes once, in one of the processes. Otherwise each process counts for itself, from the
+//! moment it has the plan. That a process has a plan and that a place struck are lines in the file
+//! `pg_hooks.faults` of the data folder, where tests look for them.
 
 use std::fs::File;
 use std::io::Write;
@@ -33,6 +33,7 @@ struct Fault {
 
 #[derive(Clone, Copy)]
 enum When {
+    Once,
     Always,
     Nth(u32),
     Every(u32),
@@ -58,7 +59,7 @@ impl Fault {
         });
         let known = |name: &str| PLACES.iter().find(|place| **place == name).copied();
         let (place, when) = match (known(step), step.rsplit_once(':')) {
-            (Some(place), _) => (place, When::Nth(1)),
+            (Some(place), _) => (place, When::Once),
             (None, Some((name, when))) => {
                 let place = known(name).ok_or_else(|| format!("there is no place \"{name}\""))?;
                 (place, When::parse(when)?)
@@ -73,9 +74,10 @@ impl Fault {
         })
     }
 
-    fn strikes_now(&self) -> bool {
+    fn strikes_now(&self, plan: &str) -> bool {
         let time = self.reached.fetch_add(1, Ordering::Relaxed) + 1;
         match self.when {
+            When::Once => time == 1 && !has_struck(plan, self.place),
             When::Always => true,
             When::Nth(nth) => time == nth,
             When::Every(every) => time.is_multiple_of(every),
@@ -113,10 +115,10 @@ pub fn strike_of(place: &str, is_meant: impl Fn(Option<&str>) -> bool) -> Option
         return None;
     }
     let plan = PLAN.read().unwrap_or_else(PoisonError::into_inner);
-    let faults = plan.as_ref().map_or(&[][..], |plan| &plan.faults);
-    let fault = faults
-        .iter()
-        .find(|fault| fault.place == place && is_meant(fault.argument.as_deref()) && fault.strikes_now())?;
+    let plan = plan.as_ref()?;
+    let fault = plan.faults.iter().find(|fault| {
+        fault.place == place && is_meant(fault.argument.as_deref()) && fault.strikes_now(&plan.text)
+    })?;
     note(&format!("struck {place}"));
     Some(Strike {
         argument: fault.argument.clone(),
@@ -129,4 +131,20 @@ fn note(line: &str) {
     if let Ok(mut file) = File::options().create(true).append(true).open(NOTES) {
         let _ = file.write_all(format!("{line}\n").as_bytes());
     }
+}
+
+/// Whether the place has struck, in any process, since this plan was set.
+fn has_struck(plan: &str, place: &str) -> bool {
+    let notes = std::fs::read_to_string(NOTES).unwrap_or_default();
+    let (mut current, mut struck) = (false, false);
+    for line in notes.lines() {
+        if let Some(set) = line.strip_prefix("plan ") {
+            let same = set.split_once(' ').is_some_and(|(_, text)| text == plan);
+            struck &= same && current;
+            current = same;
+        } else {
+            struck |= current && line.strip_prefix("struck ") == Some(place);
+        }
+    }
+    struck
 }

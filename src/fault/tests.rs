@@ -65,7 +65,14 @@ fn table_lists_every_place_there_is_and_no_other() {
         }
         let commits = between(&source, "transaction(c\"pg_hooks: ", "\"");
         found.extend(commits.map(|purpose| format!("commit: {purpose}")));
-        for question in ["strike(\"", "strikes(\"", "strike_of(\"", "io(\"", "die_of(\""] {
+        found.extend(between(&source, "fail_if_struck(|| \"", "\""));
+        for question in [
+            "strike(\"",
+            "strikes(\"",
+            "strike_of(\"",
+            "io(\"",
+            "strikes_at(\"",
+        ] {
             found.extend(between(&source, &format!("fault::{question}"), "\""));
         }
     }

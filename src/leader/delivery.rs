@@ -298,6 +298,6 @@ fn grave(row: &Row, error_class: &str, last_error: String) -> Grave {
 }
 
 fn died(row: &Row) -> String {
-    let deaths = row.candidate.deaths;
+    let deaths = row.candidate.deaths + 1;
     format!("the worker died {deaths} times while it sent this message (limit {MAX_DEATHS})")
 }

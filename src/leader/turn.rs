@@ -14,6 +14,8 @@ const MAX_BATCH: usize = 128;
 const PROMPT: Duration = Duration::from_millis(50);
 /// Fewer results are not worth a transaction while more may come within the linger.
 const SMALL_BATCH: usize = 16;
+/// How often to look for results while some are awaited, in case the call to take them got lost.
+const LOST_CALL: Duration = Duration::from_secs(5);
 /// Pause of a part of the work after a failed transaction.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -96,7 +98,11 @@ impl Leader {
         if self.waits_for_locks() {
             wake = wake.min(self.held_up_until.max(self.record_at));
         }
-        wake.since(session::now())
+        let now = session::now();
+        if self.scheduler.in_flight() > 0 || !self.trying.is_empty() {
+            wake = wake.min(now.after(LOST_CALL));
+        }
+        wake.since(now)
     }
 
     /// Records when it is worth a transaction: the batch is large, something waits for its slots, or the

@@ -1,6 +1,7 @@
 //! Why a transaction of the worker failed, and whether the rows are to blame.
 
 use std::fmt;
+use std::panic::panic_any;
 
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::spi::SpiError;
@@ -17,7 +18,7 @@ pub struct Failure {
 
 impl Failure {
     /// Whether the rows are at fault and would be at the next try: data exceptions (class 22),
-    /// violated constraints (class 23), damaged data.
+    /// violated constraints (class 23), damaged data, what our own code does not understand.
     pub fn is_of_the_rows(&self) -> bool {
         // The first two characters of a SQLSTATE, six bits each, the first one lowest.
         const DATA_EXCEPTION: i32 = 0o0202;
@@ -45,8 +46,12 @@ impl fmt::Display for Failure {
 
 impl From<SpiError> for Failure {
     fn from(error: SpiError) -> Failure {
+        let code = match error {
+            SpiError::DatumError(_) => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+            _ => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+        };
         Failure {
-            code: PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            code,
             message: error.to_string(),
         }
     }
@@ -59,15 +64,17 @@ impl From<CaughtError> for Failure {
                 code: report.sql_error_code(),
                 message: report.message().to_owned(),
             },
+            // Of the rows, as far as we know: then one of them stops no others. Its words may hold secrets.
             CaughtError::RustPanic { ereport, .. } => Failure {
-                code: PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                message: ereport.message().to_owned(),
+                code: PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+                message: format!("panic at {}:{}", ereport.file(), ereport.line_number()),
             },
         }
     }
 }
 
-/// Raises an error if a test wants one here, with the SQLSTATE that its plan gives, or that of an I/O error.
+/// Raises an error if a test wants one here, with the SQLSTATE that its plan gives, or that of an I/O error. It
+/// may also give "panic".
 #[inline]
 pub fn fail_if_struck(place: impl FnOnce() -> String) {
     if !cfg!(feature = "faults") {
@@ -75,6 +82,9 @@ pub fn fail_if_struck(place: impl FnOnce() -> String) {
     }
     let place = place();
     if let Some(strike) = fault::strike(&place) {
+        if strike.argument.as_deref() == Some("panic") {
+            panic_any(format!("fault at {place}"));
+        }
         let code = strike
             .argument
             .as_deref()

@@ -1,6 +1,7 @@
 //! Messages that wait: reading those that are due.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::panic_any;
 
 use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
@@ -11,6 +12,7 @@ use crate::domain::message::Body;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{Candidate, Fetch, Range};
 use crate::domain::time::Timestamp;
+use crate::fault;
 use crate::session::{Failure, from_postgres, to_postgres};
 
 /// A due message as stored.
@@ -241,8 +243,20 @@ fn fetch_heads(
         .collect()
 }
 
+/// A row whose contents cannot be read comes with the reason in their place, so that it stops no others.
 fn read(row: &SpiHeapTupleData<'_>, inline_bytes: i32) -> Result<Row, Failure> {
     let size: i32 = column(row, 7)?;
+    let contents = || -> Result<_, Failure> {
+        let content = (size <= inline_bytes).then(|| read_content(row, 11));
+        Ok((content.transpose()?, read_reference(row, 14)?))
+    };
+    let (content, event) = contents().or_else(|failure| {
+        if failure.is_of_the_rows() {
+            Ok((Some(Err(failure.to_string())), None))
+        } else {
+            Err(failure)
+        }
+    })?;
     Ok(Row {
         queue_id: column(row, 1)?,
         candidate: Candidate {
@@ -256,12 +270,8 @@ fn read(row: &SpiHeapTupleData<'_>, inline_bytes: i32) -> Result<Row, Failure> {
             ordering_key: optional(row, 10)?,
         },
         written_by: column(row, 8)?,
-        content: if size <= inline_bytes {
-            Some(read_content(row, 11)?)
-        } else {
-            None
-        },
-        event: read_reference(row, 14)?,
+        content,
+        event,
         waited_since: optional(row, 16)?.map(from_postgres),
     })
 }
@@ -325,6 +335,9 @@ fn read_content(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Content, Fai
         (None, Some(bytes)) => Body::Binary(bytes),
         (None, None) => Body::Empty,
     };
+    if fault::strikes_at("message: decode", body.bytes()) {
+        panic_any("fault");
+    }
     Ok(Ok((headers, body)))
 }
 

@@ -10,6 +10,8 @@ use nix::errno::Errno;
 use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
+use crate::fault;
+
 /// A file that nobody else may read: as PostgreSQL asks of `ssl_key_file`, it belongs to the server's user
 /// and is open to no other, or it belongs to root and its group may read it.
 ///
@@ -49,7 +51,7 @@ pub fn read_below(folder: &Path, name: &str, max_bytes: u64) -> Result<Zeroizing
     let (file, metadata) = open(&path)?;
     // What stands on the way may have become a link meanwhile: what counts is where the open file is.
     let opened = Path::new("/proc/self/fd").join(file.as_raw_fd().to_string());
-    let is_below = match opened.read_link() {
+    let is_below = match fault::io("file: place").and_then(|()| opened.read_link()) {
         Ok(place) => place.starts_with(&folder),
         // Without /proc: the path leads to the same file as before.
         Err(_) => path.canonicalize().is_ok_and(|place| place.starts_with(&folder)),
@@ -65,10 +67,13 @@ pub fn read_below(folder: &Path, name: &str, max_bytes: u64) -> Result<Zeroizing
 
 /// Without waiting, as the opening of a pipe would.
 fn open(path: &Path) -> Result<(File, Metadata), String> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
+    let open = || {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        options.open(path)
+    };
+    let file = fault::io("file: open")
+        .and_then(|()| open())
         .map_err(|error| unreadable(&error))?;
     let metadata = file.metadata().map_err(|error| unreadable(&error))?;
     if !metadata.is_file() {
@@ -81,8 +86,8 @@ fn read(file: File, metadata: &Metadata, max_bytes: u64) -> Result<Zeroizing<Vec
     // Room for all of it at once: a vector that grows leaves copies behind.
     let room = usize::try_from(metadata.len().min(max_bytes) + 1).unwrap_or(0);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(max_bytes + 1)
-        .read_to_end(&mut bytes)
+    fault::io("file: read")
+        .and_then(|()| file.take(max_bytes + 1).read_to_end(&mut bytes))
         .map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > max_bytes {
         return Err(format!("is longer than {max_bytes} bytes"));

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
+use crate::fault;
+
 /// Entries of one ring; a power of two.
 const ENTRIES: usize = 512;
 
@@ -62,6 +64,9 @@ impl Ring {
 
     /// Adds a note, or sets the overflow flag when there is no room.
     pub fn push(&self, note: Note) {
+        if fault::strikes("notes: room") {
+            return self.overflow();
+        }
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
             let entry = &self.entries[tail % ENTRIES];

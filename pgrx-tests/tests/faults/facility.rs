@@ -32,7 +32,7 @@ fn attempts_for_which_the_system_refuses_something_are_made_again() {
     let cluster: &'static Cluster = Box::leak(Box::new(Cluster::builder().faulty().start()));
     let mut site = Site::on(cluster);
     site.queue("q", ", min_backoff => '100 ms', max_backoff => '100 ms'");
-    let plan = "attempt: panic, socket: connect=111, socket: read, socket: write, thread: start";
+    let plan = "attempt: panic, socket: connect=111, socket: read, socket: write, thread: io";
     cluster.set_faults(plan);
     site.run("select hooks.send('q', 'body')");
     site.settle();

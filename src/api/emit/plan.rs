@@ -17,6 +17,7 @@ use crate::api::queue;
 use crate::api::row::{jsonb_argument, shown};
 use crate::domain::emission::{Columns, Emission, Name, Target, key, write_json_string};
 use crate::error::Error;
+use crate::session;
 
 /// The arguments of a trigger, applied to the columns of its table.
 pub struct Plan {
@@ -161,6 +162,7 @@ fn watched_table(call: &Call) -> pg_sys::Oid {
     if !call.is_clone() {
         return call.table();
     }
+    session::fail_if_struck(|| "session: statement".to_owned());
     let root = Spi::get_one_with_args(query, &[call.trigger().into()]);
     root.ok().flatten().unwrap_or_else(|| call.table())
 }

@@ -238,7 +238,10 @@ fn panic_is_a_fault_of_one_attempt() {
     });
     pool.submit(job(&poisoned, 1));
     match finished(&pool, 1).remove(0).outcome {
-        Outcome::Fault { detail } => assert!(detail.starts_with("panic while attempting: "), "{detail}"),
+        Outcome::Fault { detail } => assert!(
+            detail.starts_with("panic at ") && detail.contains(".rs:"),
+            "{detail}"
+        ),
         other => panic!("not a fault: {other:?}"),
     }
     let next = attempt_with(&pool, queue(&receiver.url()), Body::Empty);

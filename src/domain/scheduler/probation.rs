@@ -11,7 +11,8 @@ use super::{Admission, Candidate, MessageId};
 use crate::domain::queue::QueueId;
 use crate::domain::time::Timestamp;
 
-/// A message that the worker died of so often becomes a dead letter.
+/// A message that the worker died of so often becomes a dead letter. Its row counts all deaths but the first,
+/// before which nothing was suspected.
 pub const MAX_DEATHS: u32 = 3;
 
 /// Probation ends when the worker has lived so long.
@@ -36,7 +37,7 @@ impl Probation {
 
     /// What to do with a row; `None` to come back to it later.
     pub fn admit(&mut self, queue_id: QueueId, row: &Candidate, now: Timestamp) -> Option<Admission> {
-        if row.deaths >= MAX_DEATHS {
+        if row.deaths + 1 >= MAX_DEATHS {
             return Some(Admission::Bury(row.id));
         }
         if row.deaths > 0 {

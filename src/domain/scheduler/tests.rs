@@ -292,11 +292,11 @@ fn suspects_are_sent_one_at_a_time_and_buried_after_three_deaths() {
             ..row(1, 0)
         },
         Candidate {
-            deaths: 2,
+            deaths: 1,
             ..row(2, 0)
         },
         Candidate {
-            deaths: 3,
+            deaths: 2,
             ..row(3, 0)
         },
         row(4, 0),
