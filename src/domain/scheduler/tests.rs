@@ -1,9 +1,7 @@
-//! The scheduler against a model of the message table, driven by seed.
+//! The scheduler in single scenes. What holds in all histories is looked at in `simulation/`.
 
 mod keys;
 mod limits;
-mod model;
-mod simulation;
 
 use std::sync::Arc;
 use std::time::Duration;

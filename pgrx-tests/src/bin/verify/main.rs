@@ -45,6 +45,21 @@ fn check_sources(report: &mut Report) {
         "unit-tests",
         cargo("test").args(["--no-fail-fast", "--package", "pg_hooks", "--lib"]),
     );
+    report.step("simulation", || {
+        let simulate = [
+            "--profile",
+            "fuzz",
+            "--package",
+            "pg_hooks_simulation",
+            "--bin",
+            "simulate",
+        ];
+        command::run(cargo("run").args(simulate))
+    });
+    report.tests(
+        "histories",
+        cargo("test").args(["--profile", "fuzz", "--package", "pg_hooks_simulation"]),
+    );
     report.step("dependencies", || {
         let checks = ["--offline", "--locked", "check", "bans", "licenses", "sources"];
         let mut deny = Command::new(setup::cargo_deny()?);
