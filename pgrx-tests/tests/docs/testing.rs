@@ -50,15 +50,14 @@ fn named_tests(text: &str) -> impl Iterator<Item = (&str, &str)> {
         .filter(move |(place, name)| is_word(place) && is_word(name))
 }
 
-/// Whether a function of that name is a test, also within `proptest!` or a macro that takes the name.
+/// Whether a function of that name is a test: its mark stands before it, and no other function in between.
 fn is_test(sources: &str, name: &str) -> bool {
-    let declared = sources.match_indices(&format!("fn {name}(")).any(|(at, _)| {
+    sources.match_indices(&format!("fn {name}(")).any(|(at, _)| {
         let before = &sources[..at];
         before
             .rfind("#[test]")
-            .is_some_and(|mark| !before[mark..].contains("\n}"))
-    });
-    declared || sources.contains(&format!("fn {name} ")) || sources.contains(&format!("! {{ {name} "))
+            .is_some_and(|mark| !before[mark..].contains("fn "))
+    })
 }
 
 #[test]
