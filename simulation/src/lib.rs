@@ -12,7 +12,7 @@ mod broken;
 pub mod campaign;
 pub mod deliveries;
 pub mod history;
-//pub mod schedules;
+pub mod schedules;
 mod shrink;
 
 pub use broken::{Broken, attempt, keep_quiet};

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use pg_hooks_simulation::deliveries::Deliveries;
+use pg_hooks_simulation::schedules::Schedules;
 use pg_hooks_simulation::{Broken, Simulation, attempt, campaign, history, keep_quiet, shrink};
 
 /// What is run when nothing else is asked for.
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
     if wanted(Deliveries::NAME) {
         well &= simulate::<Deliveries>(&arguments);
     }
+    if wanted(Schedules::NAME) {
+        well &= simulate::<Schedules>(&arguments);
+    }
     if well {
         ExitCode::SUCCESS
     } else {
@@ -62,7 +66,7 @@ fn arguments() -> Result<Arguments, String> {
             "seeds" => arguments.seeds = number()?.max(1),
             "first" => arguments.first = number()?,
             "threads" => arguments.threads = usize::try_from(number()?).unwrap_or(1).clamp(1, 256),
-            "only" if [Deliveries::NAME].contains(&value) => {
+            "only" if [Deliveries::NAME, Schedules::NAME].contains(&value) => {
                 arguments.only = Some(value.to_owned());
             }
             _ => return Err(format!("{argument} is not known")),

@@ -1,6 +1,7 @@
 //! A seed is a history, and the same one each time.
 
 use pg_hooks_simulation::deliveries::Deliveries;
+use pg_hooks_simulation::schedules::Schedules;
 use pg_hooks_simulation::{Simulation, campaign};
 
 #[test]
@@ -18,4 +19,5 @@ fn every_rule_holds_in_the_first_histories() {
     let done = campaign::run::<Deliveries>(0, 299, 2, |_| {});
     assert_eq!(done.broken, None);
     assert_eq!(done.histories, 300);
+    assert_eq!(campaign::run::<Schedules>(0, 299, 2, |_| {}).broken, None);
 }

@@ -180,7 +180,10 @@ impl Breaker {
     }
 
     fn open(&mut self, policy: &BreakerPolicy, now: Timestamp) -> Timestamp {
-        let times = 1_u32.checked_shl(self.failed_probes).unwrap_or(LONGEST).min(LONGEST);
+        let times = 1_u32
+            .checked_shl(self.failed_probes)
+            .unwrap_or(LONGEST)
+            .min(LONGEST);
         let until = now.after(policy.open_for.saturating_mul(times));
         self.state = State::Open { until };
         until

@@ -13,6 +13,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::trust::Trust;
 use crate::rule;
 
+/// A breaker stays open twice as long after each failed probe, up to so many times as long as at first.
+const MOST_TIMES: u32 = 32;
+
 /// One queue, as the present leader has it.
 pub struct Observed {
     pub queue: Arc<Queue>,
@@ -25,6 +28,8 @@ pub struct Observed {
     pub open_until: Option<Timestamp>,
     /// When messages started under the present rate limit, as far as it matters.
     pub starts: Vec<Timestamp>,
+    /// Probes that failed since it opened.
+    failed_probes: u32,
     /// What came of attempts while the breaker was closed.
     outcomes: Vec<(Timestamp, bool)>,
     /// And that is what its window holds.
@@ -46,6 +51,7 @@ impl Observed {
             held_until: Timestamp::MIN,
             open_until: None,
             starts: Vec::new(),
+            failed_probes: 0,
             outcomes: Vec::new(),
             outcomes_are_clear: true,
             passed_over: 0,
@@ -74,6 +80,7 @@ impl Observed {
 
     fn close_breaker(&mut self) {
         self.open_until = None;
+        self.failed_probes = 0;
         self.outcomes.clear();
         self.outcomes_are_clear = true;
     }
@@ -153,14 +160,18 @@ impl Observed {
             return;
         };
         let accepted = matches!(outcome, Outcome::Accepted { .. });
-        let opens_until = now.after(policy.open_for);
+        if self.open_until.is_some() && change.is_some() && !accepted {
+            self.failed_probes += 1;
+        }
+        let opens_until =
+            now.after(policy.open_for * 2_u32.saturating_pow(self.failed_probes).min(MOST_TIMES));
         if let Some(until) = self.open_until {
             let probed = accepted || started >= until;
             let fits = match change {
                 None => !probed,
                 Some(Change::Recovered) => accepted,
                 Some(Change::StillOpen { until }) => !accepted && probed && until == opens_until,
-                Some(Change::GaveUp) => !accepted && probed,
+                Some(Change::GaveUp) => !accepted && probed && self.failed_probes >= policy.max_failed_probes,
                 Some(Change::Tripped { .. }) => false,
             };
             rule!(
