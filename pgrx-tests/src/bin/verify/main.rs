@@ -4,6 +4,7 @@
 
 mod architecture;
 mod fuzzing;
+mod pure;
 mod report;
 mod source;
 
@@ -70,6 +71,8 @@ fn check_sources(report: &mut Report) {
     report.tests("fuzz-corpora", mutations.args(["--package", "pg_hooks_fuzz"]));
     // Builds everything anew, which takes minutes.
     report.step_if_named("fuzz", fuzzing::run);
+    report.step_if_named("coverage", pure::coverage);
+    report.step_if_named("mutants", pure::mutants);
 }
 
 /// What needs the extension installed. It is built as it is shipped, in the release profile.
