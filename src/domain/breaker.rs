@@ -62,6 +62,8 @@ enum State {
 /// Parts of the window that are forgotten at once.
 const PARTS: usize = 10;
 
+const NOTHING_COUNTED: (i64, u32, u32) = (i64::MIN, 0, 0);
+
 /// The breaker of one queue. A fresh one is closed.
 #[derive(Clone, Debug)]
 pub struct Breaker {
@@ -84,7 +86,7 @@ impl Breaker {
         Breaker {
             state: State::Closed,
             failed_probes: 0,
-            parts: [(i64::MIN, 0, 0); PARTS],
+            parts: [NOTHING_COUNTED; PARTS],
         }
     }
 
@@ -120,6 +122,16 @@ impl Breaker {
             // What started before the probe says nothing new, unless it says that all is well.
             State::Open { until } if started < until && !success => None,
             State::Open { .. } => Some(self.end_probe(policy, success, now)),
+        }
+    }
+
+    /// The clock was set back: it opens no later, and what it counted is forgotten, as that lies ahead now.
+    pub fn set_back(&mut self, by: Duration) {
+        self.parts = [NOTHING_COUNTED; PARTS];
+        if let State::Open { until } = self.state {
+            self.state = State::Open {
+                until: until.before(by),
+            };
         }
     }
 

@@ -154,3 +154,55 @@ impl AcceptedStatuses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_have_the_names_of_http() {
+        for (name, method) in Method::ALL {
+            assert_eq!(method.as_str(), name);
+            assert_eq!(Method::parse(name), Some(method));
+            assert_eq!(Method::parse(&name.to_lowercase()), None);
+        }
+    }
+
+    #[test]
+    fn accepted_statuses_are_those_of_success_or_those_listed() {
+        for (status, successful, listed) in [
+            (199, false, false),
+            (200, true, false),
+            (299, true, false),
+            (300, false, true),
+        ] {
+            assert_eq!(
+                AcceptedStatuses::Successful.contains(status),
+                successful,
+                "{status}"
+            );
+            assert_eq!(
+                AcceptedStatuses::Listed(vec![300, 404]).contains(status),
+                listed,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn attempts_are_recorded_by_choice() {
+        for (name, of_success, of_failure) in [
+            ("all", true, true),
+            ("failures", false, true),
+            ("none", false, false),
+        ] {
+            let choice = KeepAttempts::parse(name).expect("a choice");
+            assert_eq!(
+                (choice.records(false), choice.records(true)),
+                (of_success, of_failure),
+                "{name}"
+            );
+        }
+        assert_eq!(KeepAttempts::parse("some"), None);
+    }
+}

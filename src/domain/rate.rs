@@ -24,6 +24,13 @@ impl RateLimit {
             burst: burst.max(1),
         }
     }
+
+    /// Microseconds that one message uses up, and how many may start at once.
+    #[cfg(any(test, simulation))]
+    #[must_use]
+    pub fn spacing_and_burst(&self) -> (i64, u32) {
+        (self.spacing_us, self.burst)
+    }
 }
 
 /// What of a limit is used up: the generic cell rate algorithm (ITU-T I.371), which needs one word.
@@ -60,8 +67,16 @@ impl Bucket {
 
     /// Takes `messages` that start now.
     pub fn take(&mut self, limit: &RateLimit, now: Timestamp, messages: u32) {
+        if messages == 0 {
+            return;
+        }
         let cost = limit.spacing_us.saturating_mul(i64::from(messages));
         self.paid_off = Timestamp(self.paid_off.max(now).0.saturating_add(cost));
+    }
+
+    /// The clock was set back.
+    pub fn set_back(&mut self, by: Duration) {
+        self.paid_off = self.paid_off.before(by);
     }
 
     /// When the next message may start; in the past if one may start now.

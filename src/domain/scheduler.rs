@@ -13,6 +13,8 @@
 //! every row below a queue's cursor is in flight, finished, announced again by a note, or comes after
 //! another of its key.
 
+#[cfg(any(test, simulation))]
+mod consistency;
 mod flights;
 mod keys;
 mod lane;
@@ -30,11 +32,14 @@ use super::failing::Failing;
 use super::queue::{Queue, QueueId};
 use super::time::Timestamp;
 pub use lane::Cursor;
-use lane::Lane;
+use lane::{Lack, Lane};
 pub use probation::MAX_DEATHS;
 use probation::Probation;
 use share::fair_share;
 pub use words::{Admission, Answer, Candidate, Fetch, Head, KeyHash, MessageId, Notice, Range, Verdict};
+
+/// Less is not worth a look at all queues.
+const CLOCK_SET_BACK: Duration = Duration::from_secs(1);
 
 struct Flight {
     queue_id: QueueId,
@@ -49,6 +54,8 @@ struct Flight {
     /// A key whose first row this is although it took off with another, or with none, or from another
     /// queue: somebody changed the row.
     waited_for_by: Option<(QueueId, KeyHash)>,
+    /// The queue whose cursor passed it: somebody moved it there.
+    moved_to: Option<QueueId>,
 }
 
 /// See the module.
@@ -111,7 +118,7 @@ impl Scheduler {
     /// Changes the number of slots; what is in flight stays so.
     pub fn set_slots(&mut self, slots: usize) {
         self.slots = slots;
-        self.ease();
+        self.ease(&[Lack::Slots]);
     }
 
     /// How long a queue may do nothing but fail before it is to be disabled; `None` for ever.
@@ -192,7 +199,7 @@ impl Scheduler {
     ///
     /// The free slots are shared out evenly among the queues that have something due, in turns.
     pub fn plan(&mut self, now: Timestamp) -> Vec<Fetch> {
-        self.now = now;
+        self.tell_time(now);
         while let Some(&(at, id)) = self.waiting.first()
             && at <= now
         {
@@ -219,7 +226,7 @@ impl Scheduler {
             lane.in_turn = false;
             let trusted = lane.trust.limit(free, self.slots, now);
             let Some(fair) = fair_share(lane.in_flight as usize, trusted, free, self.slots) else {
-                self.squeeze(id);
+                self.squeeze(id, Lack::Slots);
                 continue;
             };
             let fair = u32::try_from(fair).unwrap_or(u32::MAX);
@@ -305,6 +312,22 @@ impl Scheduler {
     #[must_use]
     pub fn queue(&self, id: QueueId) -> Option<&Arc<Queue>> {
         self.lanes.get(&id).map(|lane| &lane.queue)
+    }
+
+    /// Takes in what time it is. When somebody set the clock back, queues that wait go on waiting for as long
+    /// as they would have.
+    fn tell_time(&mut self, now: Timestamp) {
+        let told = std::mem::replace(&mut self.now, now);
+        let back_by = told.since(now);
+        if back_by < CLOCK_SET_BACK {
+            return;
+        }
+        for lane in self.lanes.values_mut() {
+            lane.set_back(back_by);
+        }
+        for id in self.lanes.keys().copied().collect::<Vec<_>>() {
+            self.place(id);
+        }
     }
 
     /// Puts a queue where it belongs: in turn, waiting for a time, or nowhere.

@@ -44,6 +44,11 @@ impl Trust {
         self.proven = self.proven.max(self.current);
     }
 
+    /// The clock was set back.
+    pub fn set_back(&mut self, by: Duration) {
+        self.window_began = self.window_began.before(by);
+    }
+
     /// Slots that the queue may hold while so many of all `slots` are free.
     ///
     /// Without any proof that is a sixteenth of all when they are free, and quadratically less when

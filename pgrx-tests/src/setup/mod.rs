@@ -1,6 +1,7 @@
 //! What building and running the extension needs on a Debian machine that has Rust and nothing else.
 
 mod cargo_deny;
+mod cargo_measures;
 mod cargo_pgrx;
 mod packages;
 mod python;
@@ -9,6 +10,7 @@ mod toolchain;
 mod verifiers;
 
 pub use cargo_deny::cargo_deny;
+pub use cargo_measures::{cargo_llvm_cov, cargo_mutants};
 pub use sql_linter::pgspot;
 pub use toolchain::add_linters;
 pub use verifiers::verifiers;

@@ -4,4 +4,5 @@ mod blocks;
 mod dependencies;
 mod files;
 mod reference;
+mod testing;
 mod tutorial;

@@ -1,7 +1,7 @@
 //! Messages in flight: how they take off from the rows that were read, and how they land.
 
 use super::keys::Keys;
-use super::lane::Cursor;
+use super::lane::{Cursor, Lack};
 use super::share::{BYTE_BUDGET, SMALL_BYTES};
 use super::{Admission, Answer, Candidate, Fetch, Flight, KeyHash, MessageId, Notice, Scheduler, Verdict};
 use crate::domain::outcome::Outcome;
@@ -40,10 +40,9 @@ impl Scheduler {
         };
         let sent = admitted.iter().filter(|admission| admission.is_sent()).count();
         lane.start(u32::try_from(sent).unwrap_or(u32::MAX), now);
-        let starved = lane.squeezed;
         self.place(fetch.queue_id);
-        if admitted.len() < granted && !starved {
-            self.ease();
+        if admitted.len() < granted {
+            self.ease(&[Lack::Slots]);
         }
         admitted
     }
@@ -61,7 +60,7 @@ impl Scheduler {
             lane.read(false, None);
         }
         self.place(fetch.queue_id);
-        self.ease();
+        self.ease(&[Lack::Slots]);
     }
 
     fn admit_heads(&mut self, fetch: &Fetch, rows: &[Candidate], now: Timestamp) -> Vec<Admission> {
@@ -83,7 +82,7 @@ impl Scheduler {
                 }
                 (Taken::TooLarge, _) => {
                     lane.keys.want(head.key);
-                    self.squeeze(fetch.queue_id);
+                    self.squeeze(fetch.queue_id, Lack::Bytes);
                 }
                 (Taken::PassedOver, row) => {
                     lane.keys.rest(head.key);
@@ -118,9 +117,12 @@ impl Scheduler {
                 Some(_) => Taken::PassedOver,
             };
             if let Taken::TooLarge = taken {
-                self.squeeze(queue_id);
+                self.squeeze(queue_id, Lack::Bytes);
                 return considered;
             }
+            let is_met = row.ordering_key.is_some()
+                && !self.is_flying(row.id, queue_id)
+                && !self.parked.contains(&row.id);
             let Some(lane) = self.lanes.get_mut(&queue_id) else {
                 return considered;
             };
@@ -128,10 +130,7 @@ impl Scheduler {
                 due_at: row.due_at,
                 id: row.id,
             };
-            if let Some(key) = row.ordering_key
-                && !self.in_flight.contains_key(&row.id)
-                && !self.parked.contains(&row.id)
-            {
+            if let Some(key) = row.ordering_key.filter(|_| is_met) {
                 met += 1;
                 lane.keys.meet(key, row.id);
             }
@@ -145,9 +144,20 @@ impl Scheduler {
         rows.len()
     }
 
+    /// Whether a row that was read for a queue is in flight.
+    fn is_flying(&mut self, id: MessageId, queue_id: QueueId) -> bool {
+        let Some(flight) = self.in_flight.get_mut(&id) else {
+            return false;
+        };
+        if flight.queue_id != queue_id {
+            flight.moved_to = Some(queue_id);
+        }
+        true
+    }
+
     /// Puts a row in flight, if it fits and nothing speaks against it.
     fn take_off(&mut self, queue_id: QueueId, row: &Candidate, now: Timestamp) -> Taken {
-        if self.in_flight.contains_key(&row.id) {
+        if self.is_flying(row.id, queue_id) {
             return Taken::PassedOver;
         }
         let Some(lane) = self.lanes.get_mut(&queue_id) else {
@@ -180,6 +190,7 @@ impl Scheduler {
                 expires_at: row.expires_at,
                 ordering_key: row.ordering_key,
                 waited_for_by: None,
+                moved_to: None,
             },
         );
         self.keyed += usize::from(row.ordering_key.is_some());
@@ -191,11 +202,11 @@ impl Scheduler {
     }
 
     /// A queue waits for others to give slots or bytes back.
-    pub(super) fn squeeze(&mut self, queue_id: QueueId) {
+    pub(super) fn squeeze(&mut self, queue_id: QueueId, lack: Lack) {
         if let Some(lane) = self.lanes.get_mut(&queue_id)
-            && !lane.squeezed
+            && lane.lacks.is_none()
         {
-            lane.squeezed = true;
+            lane.lacks = Some(lack);
             self.squeezed.push(queue_id);
         }
     }
@@ -212,10 +223,10 @@ impl Scheduler {
         let Some(queue_id) = self.queue_of(id) else {
             return Vec::new();
         };
+        self.tell_time(now);
         let Some(lane) = self.lanes.get_mut(&queue_id) else {
             return Vec::new();
         };
-        self.now = now;
         let notices = lane.observe(outcome, started, now, self.disable_after);
         self.place(queue_id);
         notices.into_iter().map(|notice| (queue_id, notice)).collect()
@@ -284,6 +295,9 @@ impl Scheduler {
             }
             self.place(queue_id);
         }
+        if let Some((other, due_at)) = flight.moved_to.zip(due_at) {
+            self.note_due(other, due_at);
+        }
         if let Some((other, key)) = flight.waited_for_by
             && let Some(lane) = self.lanes.get_mut(&other)
         {
@@ -293,16 +307,21 @@ impl Scheduler {
         for (queue_id, due_at) in self.probation.release(id) {
             self.note_due(queue_id, due_at);
         }
-        self.ease();
+        self.ease(&[Lack::Slots, Lack::Bytes]);
     }
 
-    /// Slots or bytes were given back: queues that wait for some are considered again.
-    pub(super) fn ease(&mut self) {
+    /// Slots or bytes were given back: queues that wait for these are considered again.
+    pub(super) fn ease(&mut self, given_back: &[Lack]) {
         for queue_id in std::mem::take(&mut self.squeezed) {
-            if let Some(lane) = self.lanes.get_mut(&queue_id) {
-                lane.squeezed = false;
+            let Some(lane) = self.lanes.get_mut(&queue_id) else {
+                continue;
+            };
+            if lane.lacks.is_some_and(|lack| given_back.contains(&lack)) {
+                lane.lacks = None;
+                self.place(queue_id);
+            } else {
+                self.squeezed.push(queue_id);
             }
-            self.place(queue_id);
         }
     }
 }

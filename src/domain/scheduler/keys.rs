@@ -10,7 +10,7 @@ use super::{Head, KeyHash, MessageId};
 
 /// So many keys may wait for their first row to be read. Rows of further ones are passed over, and met
 /// again from the beginning when half of these are worked off.
-const MOST_WANTED: usize = if cfg!(test) { 8 } else { 16_384 };
+const MOST_WANTED: usize = if cfg!(any(test, simulation)) { 8 } else { 16_384 };
 /// Keys at rest that are remembered, so that their finished rows need not be walked again.
 const REMEMBERED: usize = 4096;
 
@@ -27,6 +27,8 @@ struct Known {
     place: Place,
     /// No row has a lower id, as far as known.
     from: MessageId,
+    /// Others were met while one was in flight.
+    others_met: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ enum Place {
     AtRest,
     /// Its first row is to be read.
     Wanted,
-    InFlight(MessageId),
+    InFlight,
 }
 
 impl Keys {
@@ -47,8 +49,10 @@ impl Keys {
         let known = self.known.entry(key).or_insert(Known {
             place: Place::AtRest,
             from: MessageId::MIN,
+            others_met: false,
         });
         known.from = known.from.min(id);
+        known.others_met = true;
         if known.place == Place::AtRest {
             if self.wanted.len() >= MOST_WANTED {
                 self.overflowed = true;
@@ -60,9 +64,9 @@ impl Keys {
         }
     }
 
-    /// Whether first rows are to be read.
+    /// Whether first rows are to be read, or keys to be met that were left out.
     pub fn any_wanted(&self) -> bool {
-        !self.wanted.is_empty()
+        !self.wanted.is_empty() || self.overflowed
     }
 
     /// Whether keys that were left out can be met again now: all rows are to be read anew.
@@ -86,8 +90,9 @@ impl Keys {
     /// The first row of a key is sent.
     pub fn fly(&mut self, key: KeyHash, id: MessageId) {
         if let Some(known) = self.known.get_mut(&key) {
-            known.place = Place::InFlight(id);
+            known.place = Place::InFlight;
             known.from = id;
+            known.others_met = false;
         }
     }
 
@@ -103,20 +108,21 @@ impl Keys {
         let known = self.known.entry(key).or_insert(Known {
             place: Place::AtRest,
             from: MessageId::MIN,
+            others_met: false,
         });
-        if !matches!(known.place, Place::InFlight(_)) && !self.wanted.contains(&key) {
+        if !matches!(known.place, Place::InFlight) && !self.wanted.contains(&key) {
             known.place = Place::Wanted;
             self.wanted.push_front(key);
         }
     }
 
-    /// A message is no longer in flight. The next of its key goes when it is `finished`, or when an
-    /// earlier one has appeared meanwhile.
+    /// A message is no longer in flight. The next of its key goes when it is `finished`, or when another one
+    /// was met meanwhile: that may be an earlier one, or this one may have been moved to another queue.
     pub fn land(&mut self, key: KeyHash, finished: bool) {
         if let Some(known) = self.known.get_mut(&key)
-            && let Place::InFlight(id) = known.place
+            && known.place == Place::InFlight
         {
-            let goes_on = finished || known.from < id;
+            let goes_on = finished || known.others_met;
             // Keys that were left out go first; this one is met again with them.
             if goes_on && !self.overflowed {
                 known.place = Place::Wanted;

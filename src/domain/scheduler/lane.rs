@@ -35,6 +35,13 @@ impl Cursor {
 /// Most rows to read at once beyond those that may be sent.
 const LONGEST_STRIDE: u32 = 1024;
 
+/// What a queue has too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    Slots,
+    Bytes,
+}
+
 /// One queue.
 pub struct Lane {
     pub queue: Arc<Queue>,
@@ -58,8 +65,8 @@ pub struct Lane {
     pub in_turn: bool,
     /// It is counted among those that have more to send than they may.
     pub pressed: bool,
-    /// It waits for others to give slots or bytes back.
-    pub squeezed: bool,
+    /// What it waits for others to give back.
+    pub lacks: Option<Lack>,
     /// It stands among the waiting, under this time.
     pub waits_until: Option<Timestamp>,
     /// The receiver asked to be left alone until then.
@@ -80,7 +87,7 @@ impl Lane {
             in_flight: 0,
             bytes: 0,
             pressed: false,
-            squeezed: false,
+            lacks: None,
             cursor: Cursor::before(Timestamp::MIN),
             next_due: Timestamp::MAX,
             has_more: false,
@@ -138,7 +145,7 @@ impl Lane {
     pub fn wants_reading(&self) -> bool {
         self.queue.active
             && self.granted == 0
-            && !self.squeezed
+            && self.lacks.is_none()
             && self.in_flight < self.limit()
             && self.breaker.allowance(self.in_flight, Timestamp::MAX) > 0
             && (self.has_work() || self.next_due < Timestamp::MAX)
@@ -152,6 +159,15 @@ impl Lane {
     /// Whether something is known to be due.
     pub fn has_work(&self) -> bool {
         self.has_more || self.keys.any_wanted()
+    }
+
+    /// The clock was set back: what it waits for on its own account comes earlier by as much. Rows are due when
+    /// they are due.
+    pub fn set_back(&mut self, by: Duration) {
+        self.held_until = self.held_until.before(by);
+        self.bucket.set_back(by);
+        self.breaker.set_back(by);
+        self.trust.set_back(by);
     }
 
     /// When a message may start at the earliest, as far as receiver, breaker and rate limit go.

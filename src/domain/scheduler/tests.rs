@@ -1,9 +1,7 @@
-//! The scheduler against a model of the message table, driven by seed.
+//! The scheduler in single scenes. What holds in all histories is looked at in `simulation/`.
 
 mod keys;
 mod limits;
-mod model;
-mod simulation;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::auth::Auth;
 use crate::domain::endpoint::Endpoint;
+use crate::domain::failing::FailingChange;
 use crate::domain::headers::Headers;
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::{AcceptedStatuses, Method};
@@ -385,4 +384,40 @@ fn accepted_answer_counts_although_the_queue_is_gone() {
         scheduler.verdict(1, &accepted, Timestamp(2), 0.0),
         Verdict::Delivered
     );
+}
+
+#[test]
+fn queue_that_failed_under_earlier_leaders_is_given_up_in_time() {
+    let mut scheduler = Scheduler::new(8, None);
+    scheduler.set_disable_after(Some(Duration::from_secs(100)));
+    let noted = Failing::noted(Timestamp(0), Timestamp(60 * SECOND));
+    scheduler.recall_failing(HashMap::from([(1, noted)]));
+    scheduler.load_queue(queue(1, 8, 3));
+    scheduler.note_due(1, Timestamp(0));
+    let now = Timestamp(100 * SECOND);
+    let fetch = first(&mut scheduler, now);
+    scheduler.admit(&fetch, answer(&[row(1, 0)]), now);
+    let refused = Outcome::Refused {
+        status: 500,
+        retry_after: None,
+    };
+    let notices = scheduler.observe(1, &refused, now, now);
+    assert_eq!(notices, [(1, Notice::Failing(FailingChange::GiveUp))]);
+}
+
+#[test]
+fn what_is_in_flight_is_told_of_each_queue_and_how_often_it_changed() {
+    let mut scheduler = loaded(8, &[queue(1, 8, 3), queue(2, 8, 3)]);
+    let before = scheduler.flight_changes();
+    scheduler.note_due(1, Timestamp(0));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, answer(&[row(1, 0), row(2, 0)]), Timestamp(1));
+    scheduler.note_due(2, Timestamp(0));
+    let fetch = first(&mut scheduler, Timestamp(1));
+    scheduler.admit(&fetch, answer(&[row(3, 0)]), Timestamp(1));
+    assert_eq!(scheduler.in_flight_by_queue(), HashMap::from([(1, 2), (2, 1)]));
+    assert_eq!(scheduler.flight_changes(), before + 3);
+    scheduler.release(2, None);
+    assert_eq!(scheduler.in_flight_by_queue(), HashMap::from([(1, 1), (2, 1)]));
+    assert_eq!(scheduler.flight_changes(), before + 4);
 }

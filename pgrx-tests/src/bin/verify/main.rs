@@ -6,6 +6,7 @@
 mod architecture;
 mod dependencies;
 mod fuzzing;
+mod pure;
 mod report;
 mod source;
 
@@ -47,6 +48,21 @@ fn check_sources(report: &mut Report) {
         "unit-tests",
         cargo("test").args(["--no-fail-fast", "--package", "pg_hooks", "--lib"]),
     );
+    report.step("simulation", || {
+        let simulate = [
+            "--profile",
+            "fuzz",
+            "--package",
+            "pg_hooks_simulation",
+            "--bin",
+            "simulate",
+        ];
+        command::run(cargo("run").args(simulate))
+    });
+    report.tests(
+        "histories",
+        cargo("test").args(["--profile", "fuzz", "--package", "pg_hooks_simulation"]),
+    );
     report.step("dependencies", dependencies::check);
     report.step_with_remark("advisories", dependencies::check_advisories);
     let mut mutations = cargo("test");
@@ -54,6 +70,8 @@ fn check_sources(report: &mut Report) {
     report.tests("fuzz-corpora", mutations.args(["--package", "pg_hooks_fuzz"]));
     // Builds everything anew, which takes minutes.
     report.step_if_named("fuzz", fuzzing::run);
+    report.step_if_named("coverage", pure::coverage);
+    report.step_if_named("mutants", pure::mutants);
 }
 
 /// What needs the extension installed. It is built as it is shipped, in the release profile.
