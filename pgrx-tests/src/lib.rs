@@ -33,6 +33,7 @@ pub mod command;
 mod failure;
 pub mod install;
 pub mod receiver;
+pub mod releases;
 pub mod scratch;
 pub mod setup;
 pub mod site;

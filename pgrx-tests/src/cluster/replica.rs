@@ -93,6 +93,7 @@ pub fn back_up(tree: &Tree, folder: &Path, arguments: &[String]) -> Result<()> {
         .args(arguments)
         .current_dir("/");
     command::output(account::unprivileged(&mut backup))?;
-    // The log and what the tests wrote are the other one's.
+    // What it says wins over postgresql.conf, where the settings of a cluster are.
+    let _ = std::fs::remove_file(folder.join("data/postgresql.auto.conf"));
     Ok(())
 }

@@ -122,6 +122,19 @@ impl Builder {
         self.start_on(tree)
     }
 
+    /// Starts a server of a tree that was made before, with the extension loaded.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    pub fn start_of(self, tree: install::Tree) -> Cluster {
+        let builder = self.setting("shared_preload_libraries", "pg_hooks");
+        match builder.start_on(tree) {
+            Ok(cluster) => cluster,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
     /// Starts a server without building the extension.
     pub fn start_plain(self) -> Result<Cluster> {
         self.start_on(install::plain()?)

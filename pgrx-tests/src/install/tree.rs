@@ -84,6 +84,35 @@ impl Tree {
         place_all().map_err(|error| Failure::because("could not install the extension", error))
     }
 
+    /// A tree at `root`, which is new, that has the extension of this one and these further scripts.
+    pub fn with_scripts(&self, root: PathBuf, scripts: &[(String, String)]) -> Result<Tree> {
+        let other = Tree::lay_out(root)?;
+        let extensions = self.system.shared.join("extension");
+        let place_all = || -> io::Result<()> {
+            for folder in [&self.system.libraries, &extensions] {
+                for file in files::entries(&self.inside(folder))? {
+                    let name = file.file_name().unwrap_or_default();
+                    if name.to_string_lossy().starts_with("pg_hooks") {
+                        files::replace(&file, &other.inside(folder).join(name))?;
+                    }
+                }
+            }
+            scripts
+                .iter()
+                .try_for_each(|(name, text)| std::fs::write(other.inside(&extensions).join(name), text))
+        };
+        place_all().map_err(|error| Failure::because("could not install further scripts", error))?;
+        Ok(other)
+    }
+
+    /// The script that creates the extension, as it was generated for this version.
+    pub fn install_script(&self) -> Result<String> {
+        let name = format!("pg_hooks--{}.sql", env!("CARGO_PKG_VERSION"));
+        let file = self.inside(&self.system.shared).join("extension").join(name);
+        std::fs::read_to_string(&file)
+            .map_err(|error| Failure::because(format_args!("could not read {}", file.display()), error))
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }

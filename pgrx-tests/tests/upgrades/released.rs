@@ -1,0 +1,84 @@
+//! Versions that were released.
+
+use pg_hooks_tests::releases::{CURRENT, released, script, script_file, statements, sum, update_file};
+use pg_hooks_tests::site::run;
+use pg_hooks_tests::{Cluster, install, scratch};
+
+use crate::catalog::{assert_same, catalog};
+
+#[test]
+fn released_scripts_are_as_they_were_released() {
+    let versions = released().unwrap();
+    for (version, released_sum) in &versions {
+        assert_eq!(
+            &sum(&script(version).unwrap()),
+            released_sum,
+            "{version} was edited"
+        );
+    }
+    let folder = script_file(CURRENT).parent().unwrap().to_owned();
+    let scripts = std::fs::read_dir(folder).unwrap().flatten();
+    let scripts = scripts.filter(|file| {
+        file.path()
+            .extension()
+            .is_some_and(|extension| extension == "sql")
+    });
+    assert_eq!(scripts.count(), versions.len(), "a script has no sum");
+}
+
+#[test]
+fn version_that_was_released_has_the_script_that_was_released() {
+    if released().unwrap().iter().any(|(version, _)| version == CURRENT) {
+        let current = install::with_extension().unwrap().install_script().unwrap();
+        assert!(
+            statements(&current) == statements(&script(CURRENT).unwrap()),
+            "{CURRENT} is released: raise the version, and add an update script"
+        );
+    }
+}
+
+/// The first version has no way from anywhere; each later one has one from its predecessor, and so from all.
+#[test]
+fn update_of_each_released_version_is_a_new_installation() {
+    let versions = released().unwrap();
+    let earlier: Vec<&str> = versions
+        .iter()
+        .map(|(version, _)| version.as_str())
+        .filter(|version| *version != CURRENT)
+        .collect();
+    if earlier.is_empty() {
+        return;
+    }
+    for pair in earlier
+        .windows(2)
+        .map(|pair| (pair[0], pair[1]))
+        .chain(earlier.last().map(|last| (*last, CURRENT)))
+    {
+        let update = std::fs::read_to_string(update_file(pair.0, pair.1)).unwrap();
+        assert!(
+            update.trim_end().ends_with("select hooks.announce();"),
+            "{pair:?}: nobody tells the worker"
+        );
+    }
+    let scripts: Vec<_> = earlier
+        .iter()
+        .map(|version| (format!("pg_hooks--{version}.sql"), script(version).unwrap()))
+        .collect();
+    let tree = install::with_extension().unwrap();
+    let tree = tree
+        .with_scripts(scratch::folder().join("tree"), &scripts)
+        .unwrap();
+    let cluster = Cluster::builder().start_of(tree);
+    let fresh = catalog(&mut cluster.connect(&cluster.create_hooks_database()));
+    for version in earlier {
+        let name = format!("from_{version}");
+        cluster.create_database(&name);
+        let mut client = cluster.connect(&name);
+        run(
+            &mut client,
+            &format!("create extension pg_hooks version '{version}'"),
+        );
+        run(&mut client, "alter extension pg_hooks update");
+        assert_same(&catalog(&mut client), &fresh);
+    }
+}
