@@ -56,7 +56,8 @@ pub fn coverage() -> Result<()> {
 
 /// Has cargo-mutants change `src/domain` in all the ways that it knows, or those of `MUTANTS_SHARD`, such as `0/20`.
 pub fn mutants() -> Result<()> {
-    let folder = make("mutants", "pub mod domain;\n")?;
+    let folder = make("pg_hooks_simulation", "")?;
+    add_simulation(&folder)?;
     let mut mutants = tool(&setup::cargo_mutants()?, "mutants", &folder);
     mutants.args(["--in-place", "--timeout", "60", "--sharding", "round-robin"]);
     mutants.args(["--file", "src/domain/**"]);
@@ -64,6 +65,25 @@ pub fn mutants() -> Result<()> {
         mutants.args(["--shard", &shard]);
     }
     command::run(&mut mutants)
+}
+
+/// The histories in `simulation` notice changes as well.
+fn add_simulation(folder: &Path) -> Result<()> {
+    let simulation = checkout::root().join("simulation");
+    let mut copy = Command::new("cp");
+    copy.arg("-r")
+        .args(["src", "tests", "build.rs"].map(|part| simulation.join(part)))
+        .arg(folder);
+    command::output(&mut copy)?;
+    let library = folder.join("src/lib.rs");
+    let text = read(&library)?;
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("#[path"))
+        .map(|line| format!("{line}\n"));
+    std::fs::write(&library, lines.collect::<String>())
+        .and_then(|()| std::fs::remove_file(folder.join("src/main.rs")))
+        .map_err(|error| Failure::because(format_args!("could not write {}", library.display()), error))
 }
 
 fn tool(program: &Path, subcommand: &str, folder: &Path) -> Command {
