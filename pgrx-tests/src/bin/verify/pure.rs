@@ -15,7 +15,7 @@ use serde_json::Value;
 const PARTS: [&str; 4] = ["domain", "deliver", "fault", "fault.rs"];
 
 /// Region coverage in percent below which `cargo verify -- coverage` fails: domain and deliver.
-const LEAST: [(&str, f64); 2] = [("domain", 95.0), ("deliver", 95.0)];
+const LEAST: [(&str, f64); 2] = [("domain", 89.0), ("deliver", 89.0)];
 
 /// Runs the unit tests of both with coverage, and prints how many regions of each run. Tests do not count.
 pub fn coverage() -> Result<()> {
