@@ -2,6 +2,7 @@
 
 mod faults;
 mod files;
+pub mod hostile;
 mod process;
 mod replica;
 mod server;
@@ -78,23 +79,31 @@ impl Cluster {
 
     /// Connects over the Unix socket.
     pub fn try_connect(&self, user: &str, database: &str) -> std::result::Result<Client, postgres::Error> {
-        postgres::Config::new()
+        let mut config = postgres::Config::new();
+        config
             .host_path(&self.folder)
             .port(self.port)
             .user(user)
             .dbname(database)
             .application_name("pg_hooks_tests")
-            .connect_timeout(Duration::from_secs(10))
-            .connect(NoTls)
+            .connect_timeout(Duration::from_secs(10));
+        if let Some(options) = hostile::options() {
+            config.options(options);
+        }
+        config.connect(NoTls)
     }
 
     /// Creates an empty database.
     #[track_caller]
     pub fn create_database(&self, name: &str) {
         let create = format!("create database \"{name}\"");
-        self.connect("postgres")
+        let mut client = self.connect("postgres");
+        client
             .batch_execute(&create)
             .expect("could not create a database");
+        if hostile::is_wanted() {
+            hostile::set_for_database(&mut client, name);
+        }
     }
 
     /// Creates a database with the extension, under a name that no other test has.
@@ -136,6 +145,9 @@ impl Cluster {
         ]);
         psql.arg(&self.folder)
             .args(["--port", &self.port.to_string(), "--dbname", database, "--file"]);
+        if let Some(options) = hostile::options() {
+            psql.env("PGOPTIONS", options);
+        }
         command::output(psql.arg(script_file))
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::server::Server;
-use super::{Cluster, replica, template};
+use super::{Cluster, hostile, replica, template};
 use crate::{Failure, Result, install, scratch};
 
 /// Settings by name, as they stand in `postgresql.conf`.
@@ -160,6 +160,9 @@ impl Builder {
             server: Mutex::new(Server::default()),
         };
         cluster.start()?;
+        if hostile::is_wanted() {
+            hostile::set_for_roles(&mut cluster.connect("postgres"));
+        }
         Ok(cluster)
     }
 }

@@ -93,6 +93,13 @@ fn check_server(report: &mut Report) {
             "server-tests",
             tests.args(["--no-fail-fast", "--package", "pg_hooks_tests"]),
         );
+        // Everything once more, on servers whose settings would break a worker that followed them.
+        let mut hostile = with_tree(cargo("test"));
+        hostile.env("PG_HOOKS_HOSTILE", "1");
+        report.tests_if_named(
+            "hostile-tests",
+            hostile.args(["--no-fail-fast", "--package", "pg_hooks_tests", "--tests"]),
+        );
         let demo = ["--package", "pg_hooks_tests", "--bin", "demo", "--", "--once"];
         report.step("demo", || command::run(with_tree(cargo("run")).args(demo)));
         // Every measurement, tiny: that all of them work and lose nothing, not how fast anything is.

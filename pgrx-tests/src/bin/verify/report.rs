@@ -93,6 +93,13 @@ impl Report {
             .extend(closing.iter().map(|line| format!("{name}: {line}")));
     }
 
+    /// Runs a `cargo test` only if it is asked for by name.
+    pub fn tests_if_named(&mut self, name: &'static str, test: &mut Command) {
+        if !self.wanted.is_empty() {
+            self.tests(name, test);
+        }
+    }
+
     /// Prints the summary; failure if any step failed.
     pub fn finish(self) -> ExitCode {
         println!("\n=== summary");
