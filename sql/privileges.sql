@@ -70,14 +70,14 @@ grant execute on function
   hooks.grant_send(text, regrole),
   hooks.revoke_send(text, regrole),
   hooks.grant_read(text, regrole),
-  hooks.revoke_read(text, regrole)
+  hooks.revoke_read(text, regrole),
+  hooks.replay,
+  hooks.preview,
+  hooks.test_queue
   to hooks_admin, hooks_tenant;
 
 grant execute on function
   hooks.give_queue(text, regrole),
-  hooks.replay,
-  hooks.preview,
-  hooks.test_queue,
   hooks.queue_id(text),
   hooks.subscribe,
   hooks.unsubscribe(bigint),
@@ -129,20 +129,22 @@ grant execute on function
   hooks.store_event
   to hooks_admin, hooks_sender;
 
--- Secrets: set by admins, read by nobody.
+-- Secrets: set by admins and owners of queues, read by nobody.
 grant select on hooks.secrets to hooks_admin;
 grant execute on function
-  hooks.set_secret(text, text, text, interval),
   hooks.set_secret_file(text, text, text, interval),
+  hooks.reencrypt_secrets()
+  to hooks_admin;
+grant execute on function
+  hooks.set_secret(text, text, text, interval),
   hooks.rotate_secret(text, interval, text),
   hooks.remove_secret(text, text),
-  hooks.reencrypt_secrets(),
   hooks.generate_secret(text),
   hooks.make_secret(bytea)
-  to hooks_admin;
-grant execute on function hooks.public_keys(text) to hooks_admin, hooks_reader;
+  to hooks_admin, hooks_tenant;
+grant execute on function hooks.public_keys(text) to hooks_admin, hooks_reader, hooks_user;
 
--- What queues authenticate with: set by admins, seen without the secrets.
+-- What queues authenticate with: set by these, seen without the secrets.
 grant select on hooks.auth to hooks_admin;
 -- Not the token endpoint, as the query of a URL may hold a secret.
 grant select (queue_id, scheme, header, username, client_id, scope, audience, client_authentication, certificate,
@@ -155,7 +157,7 @@ grant execute on function
   hooks.use_oauth2(text, text, text, text, text, text, text),
   hooks.use_certificate(text, text, text),
   hooks.remove_auth(text, text)
-  to hooks_admin;
+  to hooks_admin, hooks_tenant;
 
 -- Schedules.
 grant execute on function
@@ -179,31 +181,26 @@ grant select (message_id, attempt, queue_id, attempted_at, duration_ms, status, 
 -- Not what the messages said.
 grant select (id, queue_id, state, attempts, last_status, created_at, due_at, finished_at, event_id, kept)
   on hooks.message_log to hooks_reader;
--- Lists. That of attempts runs as its caller, and the parts that it is made of need their own.
+-- Lists, and what else tells of single queues to those who may read them.
 grant execute on function
   hooks.list_messages,
   hooks.list_attempts,
   hooks.list_dead_letters,
-  hooks.list_queues
-  to hooks_admin, hooks_reader;
-grant execute on function
-  hooks.attempts_query,
-  hooks.check_page,
-  hooks.page_range(text, text, timestamptz, timestamptz, text, text),
-  hooks.page_cursor(timestamptz, bigint),
-  hooks.queue_name(bigint),
-  hooks.queue_ids()
-  to hooks_admin, hooks_reader;
+  hooks.list_queues,
+  hooks.show_queue(text),
+  hooks.show_windows(text)
+  to hooks_admin, hooks_reader, hooks_user;
+grant execute on function hooks.attempts_query to hooks_admin, hooks_reader;
 grant execute on function hooks.queue_id(text), hooks.refuse(text, text) to hooks_reader;
 
 grant select on hooks.worker, hooks.message_state to hooks_admin, hooks_reader;
 grant execute on function
   hooks.status(bigint),
   hooks.event_status(bigint),
-  hooks.queue_messages
+  hooks.queue_messages,
+  hooks.wait(bigint, interval)
   to hooks_admin, hooks_reader, hooks_user;
 grant execute on function
-  hooks.wait(bigint, interval),
   hooks.health(),
   hooks.preloaded(),
   hooks.workers(),

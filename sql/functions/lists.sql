@@ -131,6 +131,7 @@ declare
   -- The order of all is made of the orders of each queue: an index for it would cost every message.
   each_queue constant text :=
     'select m.* from hooks.queue as q cross join lateral (';
+  wanted constant bigint := hooks.listed_queue(queue);
   found text := 'true';
   range text;
   arms text[] := '{}';
@@ -149,7 +150,7 @@ begin
   end if;
   perform hooks.check_page(created_from, created_to, after_cursor, before_cursor, row_limit, row_offset);
   if queue is not null then
-    found := found || format(' and t.queue_id = %L::bigint', hooks.queue_id(queue));
+    found := found || format(' and t.queue_id = %L::bigint', wanted);
   end if;
   if event_id is not null then
     found := found || format(' and t.event_id = %L::bigint', event_id);
@@ -264,10 +265,8 @@ create function hooks.list_messages(
   out page_cursor text
 )
 returns setof record
-language plpgsql
+language hooks_plpgsql
 stable
-security definer
-set search_path = pg_catalog, pg_temp
 set datestyle = 'ISO'
 as $$
 begin
@@ -289,14 +288,18 @@ create function hooks.attempts_query(
   row_offset integer
 )
 returns text
-language plpgsql
+language hooks_plpgsql
 stable
-set search_path = pg_catalog, pg_temp
 set datestyle = 'ISO'
 as $$
 #variable_conflict use_variable
 declare
   direction constant text := case when before_cursor is null then 'desc' else 'asc' end;
+  wanted constant bigint := hooks.listed_queue(queue);
+  -- What requests said is for who may read it in the table, and for owners of the queue.
+  shows_requests constant boolean := coalesce(hooks.may(wanted, 'manage'), false)
+    or has_column_privilege(hooks.caller(), 'hooks.attempt', 'request_headers', 'select')
+       and has_column_privilege(hooks.caller(), 'hooks.attempt', 'url', 'select');
   found text := 'true';
   rows_of text;
 begin
@@ -309,7 +312,7 @@ begin
     found := found || format(' and t.message_id = %L::bigint', message_id);
   end if;
   if queue is not null then
-    found := found || format(' and t.queue_id = %L::bigint', hooks.queue_id(queue));
+    found := found || format(' and t.queue_id = %L::bigint', wanted);
   end if;
   if success is not null then
     found := found || case when success then ' and t.error_class is null' else ' and t.error_class is not null' end;
@@ -324,9 +327,7 @@ begin
             t.duration_ms, t.resolve_ms, t.connect_ms, t.tls_ms, t.first_byte_ms
      from hooks.attempt as t
      where %s',
-    case when has_column_privilege('hooks.attempt', 'request_headers', 'select')
-              and has_column_privilege('hooks.attempt', 'url', 'select')
-         then 't.url, t.request_headers' else 'null::text as url, null::json as request_headers' end,
+    case when shows_requests then 't.url, t.request_headers' else 'null::text as url, null::json as request_headers' end,
     found);
   -- As in hooks.messages_query(); failures are few, and have an index of their own.
   if message_id is null and queue is null and success is distinct from false then
@@ -367,7 +368,6 @@ set search_path = pg_catalog, pg_temp
 as $$ select q.id from hooks.queue as q $$;
 comment on function hooks.queue_ids() is 'Ids of all queues.';
 
--- Runs as its caller, whose privileges say how much is shown.
 create function hooks.list_attempts(
   message_id bigint default null,
   queue text default null,
@@ -403,16 +403,15 @@ create function hooks.list_attempts(
   out page_cursor text
 )
 returns setof record
-language plpgsql
+language hooks_plpgsql
 stable
-set search_path = pg_catalog, pg_temp
 set datestyle = 'ISO'
 as $$
 begin
   return query execute hooks.attempts_query($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 end
 $$;
-comment on function hooks.list_attempts is 'Attempts, the newest first: those of a message, of a queue, that succeeded or failed, with a status, made within a range of time. after_cursor goes on with older ones from the page_cursor of a row, before_cursor with newer ones. URL and headers of the request are null for those who may not read them in hooks.attempt. An unknown queue raises 42704, any other wrong argument 22023.';
+comment on function hooks.list_attempts is 'Attempts, the newest first: those of a message, of a queue, that succeeded or failed, with a status, made within a range of time. after_cursor goes on with older ones from the page_cursor of a row, before_cursor with newer ones. URL and headers of the request are null for those who neither own the queue nor may read them in hooks.attempt. An unknown queue raises 42704, any other wrong argument 22023.';
 
 create function hooks.dead_letters_query(
   queue text,
@@ -433,11 +432,12 @@ as $$
 #variable_conflict use_variable
 declare
   direction constant text := case when before_cursor is null then 'desc' else 'asc' end;
+  wanted constant bigint := hooks.listed_queue(queue);
   found text := 'true';
 begin
   perform hooks.check_page(dead_from, dead_to, after_cursor, before_cursor, row_limit, row_offset);
   if queue is not null then
-    found := found || format(' and t.queue_id = %L::bigint', hooks.queue_id(queue));
+    found := found || format(' and t.queue_id = %L::bigint', wanted);
   end if;
   if error_class is not null then
     perform hooks.check_error_class(error_class);
@@ -484,10 +484,8 @@ create function hooks.list_dead_letters(
   out page_cursor text
 )
 returns setof record
-language plpgsql
+language hooks_plpgsql
 stable
-security definer
-set search_path = pg_catalog, pg_temp
 set datestyle = 'ISO'
 as $$
 begin
@@ -518,25 +516,29 @@ create function hooks.list_queues(
   out updated_at timestamptz
 )
 returns setof record
-language plpgsql
+language hooks_plpgsql
 stable
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
+declare
+  reads_all constant boolean := hooks.may_read_all();
 begin
   perform hooks.check_page(null, null, null, null, row_limit, row_offset);
   return query
-  select q.id, q.name, q.method, substring(q.url from '^[a-zA-Z]+://[^/?#]*'), q.active, s.state, s.reason, d.name,
+  select q.id, q.name, q.method, case when reads_all or hooks.may(q.id, 'manage') then substring(q.url from '^[a-zA-Z]+://[^/?#]*') end,
+         q.active, s.state, s.reason, d.name,
          q.max_in_flight, q.keep_bodies, q.keep_attempts, q.description, q.created_at, q.updated_at
   from hooks.queue as q
   left join hooks.queue_state as s on s.queue_id = q.id
   left join hooks.queue as d on d.id = q.dead_letter_queue_id
   where (name_prefix is null or starts_with(q.name, name_prefix))
     and (list_queues.active is null or q.active = list_queues.active)
+    and (reads_all or q.id = any (array(
+           select g.queue_id from hooks.queue_grant as g
+           where pg_has_role(hooks.caller(), g.grantee, 'usage') and hooks.may(g.queue_id, 'read'))))
     and (after_name is null or q.name > after_name)
   order by q.name
   limit row_limit offset row_offset;
 end
 $$;
-comment on function hooks.list_queues is 'Queues by name, from behind after_name on: those whose name begins with a prefix, and that are active or not. Of the URL it shows what comes before the path. A wrong argument raises 22023.';
+comment on function hooks.list_queues is 'Queues by name, from behind after_name on: those whose name begins with a prefix, and that are active or not. Those that the caller may read, and of the URL what comes before the path, for readers of all queues and owners. A wrong argument raises 22023.';

@@ -473,3 +473,17 @@ comment on column hooks.stats.last_error is 'What went wrong then, for people.';
 comment on column hooks.stats.messages_per_minute is 'Messages stored in each of the last minutes, as their ids tell: those of transactions that rolled back count too. Null in the first minute.';
 comment on column hooks.stats.events_per_minute is 'Events published, likewise.';
 comment on column hooks.stats.subscriptions_per_minute is 'Subscriptions made, likewise.';
+
+create function hooks.show_queue(queue text)
+returns setof hooks.queue_stats
+language hooks_plpgsql
+stable
+as $$ begin return query select s.* from hooks.queue_stats as s where s.queue_id = hooks.allowed_queue($1, 'read'); end $$;
+comment on function hooks.show_queue(text) is 'The row of hooks.queue_stats of one queue, for all who may read it.';
+
+create function hooks.show_windows(queue text)
+returns setof hooks.queue_windows
+language hooks_plpgsql
+stable
+as $$ begin return query select w.* from hooks.queue_windows as w where w.queue_id = hooks.allowed_queue($1, 'read'); end $$;
+comment on function hooks.show_windows(text) is 'The rows of hooks.queue_windows of one queue, for all who may read it.';

@@ -43,13 +43,12 @@ create function hooks.preview(
   out request_body bytea
 )
 returns record
-language plpgsql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
+  wanted constant bigint := case when queue is not null then hooks.allowed_queue(queue, 'manage') end;
   moment constant bigint := (extract(epoch from coalesce(at, clock_timestamp())) * 1000000)::bigint;
   written record;
 begin
@@ -58,14 +57,18 @@ begin
       'Give queue, body and headers, or message_id alone.');
   end if;
   if message_id is not null then
+    -- That of another queue is not told from one that is not there.
+    if not exists (select from hooks.message as m where m.id = message_id and hooks.may(m.queue_id, 'manage')) then
+      message_id := -1;
+    end if;
     select * into written from hooks.preview_message(message_id, moment);
   else
-    if exists (select from hooks.queue as q where q.id = hooks.queue_id(queue) and q.transform is not null) then
+    if exists (select from hooks.queue as q where q.id = wanted and q.transform is not null) then
       perform hooks.refuse(format('queue "%s" has a transform, which a preview does not run', queue),
         'The transform runs as whoever sends. Send within a transaction, preview that message by its message_id, and roll back.');
     end if;
     select * into written
-    from hooks.preview_request(hooks.queue_id(queue), convert_to(hooks.traced(headers)::text, 'UTF8'),
+    from hooks.preview_request(wanted, convert_to(hooks.traced(headers)::text, 'UTF8'),
       convert_to(body, 'UTF8'), moment);
   end if;
   request_method := written.method;
@@ -110,10 +113,8 @@ create function hooks.test_queue(
   out webhook_id text
 )
 returns record
-language plpgsql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
@@ -123,7 +124,7 @@ begin
     perform hooks.refuse('timeout must be between 1 and 300 seconds', 'Give an interval such as ''15 seconds''.');
   end if;
   select * into outcome
-  from hooks.try_queue(hooks.queue_id(queue),
+  from hooks.try_queue(hooks.allowed_queue(queue, 'manage'),
     convert_to((coalesce(headers, '{}') || '{"hooks-test": "true"}')::text, 'UTF8'),
     convert_to(coalesce(body, ''), 'UTF8'), (extract(epoch from timeout) * 1000000)::bigint);
   delivered := outcome.error_class is null;
@@ -159,10 +160,8 @@ create function hooks.wait(
   out last_error text
 )
 returns record
-language plpgsql
+language hooks_plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
@@ -180,7 +179,8 @@ begin
       hint = 'Call it in a transaction of level READ COMMITTED.';
   end if;
   loop
-    select hooks.is_own_transaction(m.xmin) into own from hooks.message as m where m.id = message_id;
+    select hooks.is_own_transaction(m.xmin) into own from hooks.message as m
+    where m.id = message_id and hooks.may(m.queue_id, 'read');
     exit when not found;
     if own then
       raise exception using errcode = 'active_sql_transaction',

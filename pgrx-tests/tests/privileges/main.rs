@@ -9,5 +9,6 @@ mod linter;
 mod owners;
 mod roles;
 mod schedules;
+mod shares;
 mod tenants;
 mod watches;

@@ -7,16 +7,16 @@ use postgres::Client;
 use crate::roles::{assert_denied, member};
 
 /// Tenants "a" and "b" with a queue each, "qa" and "qb", of which each knows a message and a dead letter.
-struct Tenants {
-    site: Site,
-    a: Client,
-    b: Client,
-    b_role: String,
-    message_of_b: i64,
-    dead_of_b: i64,
+pub struct Tenants {
+    pub site: Site,
+    pub a: Client,
+    pub b: Client,
+    pub b_role: String,
+    pub message_of_b: i64,
+    pub dead_of_b: i64,
 }
 
-fn tenants() -> Tenants {
+pub fn tenants() -> Tenants {
     let mut site = Site::new();
     let (_, mut a) = member(&mut site, "a", "in role hooks_tenant");
     let (b_role, mut b) = member(&mut site, "b", "in role hooks_tenant");
