@@ -7,11 +7,12 @@ fn transaction_that_has_written_and_is_idle_keeps_dead_rows_and_one_that_has_rea
     let mut site = Site::new();
     site.run("create table t (id int)");
     let mut reader = site.connect();
-    run(&mut reader, "begin; select count(*) from t");
+    // Asked before: the portal of a query keeps its snapshot until the next one.
     let reader_pid: i32 = value(&mut reader, "select pg_backend_pid()");
+    run(&mut reader, "begin; select count(*) from t");
     let mut writer = site.connect();
-    run(&mut writer, "begin; insert into t values (1)");
     let pid: i32 = value(&mut writer, "select pg_backend_pid()");
+    run(&mut writer, "begin; insert into t values (1)");
     let held_by = |pid| {
         format!(
             "select coalesce((select holder like 'process {pid} (%' from hooks.snapshot_holder('0')), false)"
