@@ -75,6 +75,7 @@ comment on function hooks.lag() is 'The queue whose oldest message should have b
 
 create function hooks.snapshot_holder(
   for_longer_than interval,
+  further_than bigint default 1000000,
   out holder text,
   out since timestamptz,
   out remedy text
@@ -90,7 +91,8 @@ as $$
            format('End its transaction, or call pg_terminate_backend(%s).', a.pid) as remedy
     from pg_stat_activity as a
     where a.xact_start <= now() - for_longer_than
-      and a.backend_xmin is not null
+      -- One that has written and is idle has no snapshot, but an id, and that counts as well.
+      and coalesce(a.backend_xmin, a.backend_xid) is not null
       and a.pid <> pg_backend_pid()
       and a.backend_type not in ('autovacuum worker')
       and (a.datname = current_database() or a.datname is null)
@@ -99,11 +101,22 @@ as $$
            format('COMMIT PREPARED %L or ROLLBACK PREPARED it, connected to database %s.', p.gid, p.database)
     from pg_prepared_xacts as p
     where p.prepared <= now() - for_longer_than and p.database = current_database()
+    -- What standbys ask to be kept, by hot_standby_feedback, has no time: it counts in transactions.
+    union all
+    select format('process %s of standby "%s", %s transactions behind,', a.pid, a.application_name, age(a.backend_xmin)), null,
+           'End what runs on that standby for so long, or switch its hot_standby_feedback off.'
+    from pg_stat_activity as a
+    where a.backend_type = 'walsender' and a.datname is null and age(a.backend_xmin) > further_than
+    union all
+    select format('replication slot "%s", %s transactions behind,', r.slot_name, age(r.xmin)), null,
+           format('End what runs on its standby for so long; if that is gone for good, call pg_drop_replication_slot(%L).', r.slot_name)
+    from pg_replication_slots as r
+    where age(r.xmin) > further_than
   ) as h
-  order by h.since
+  order by h.since, h.holder
   limit 1
 $$;
-comment on function hooks.snapshot_holder(interval) is 'Who has kept dead rows from being removed longest, if for longer than this, and how to end that.';
+comment on function hooks.snapshot_holder(interval, bigint) is 'Who has kept dead rows from being removed longest, if for longer than this or, for standbys, by more transactions than this, and how to end that.';
 
 create function hooks.wraparound_status(age bigint, freeze_max_age bigint)
 returns text
@@ -276,7 +289,7 @@ as $$
   union all
   select 'snapshots',
          case when s.holder is null then 'ok' else 'warn' end,
-         coalesce(format('%s keeps dead rows from being removed since %s', s.holder, s.since),
+         coalesce(format('%s keeps dead rows from being removed', s.holder) || coalesce(' since ' || s.since, ''),
                   'nobody keeps dead rows from being removed for long'),
          s.remedy
   from (select) as one

@@ -6,6 +6,7 @@ mod crash;
 mod exporter;
 mod health;
 mod held;
+mod holders;
 mod log;
 mod report;
 mod statistics;

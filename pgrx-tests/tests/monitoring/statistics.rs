@@ -160,7 +160,7 @@ fn statistics_of_all_tell_the_oldest_the_last_error_and_which_queues_do_not_send
     site.wait_until("select queues_disabled = 1 from hooks.stats");
     site.run("select hooks.send('paused', 'x'); select hooks.send('bad', 'x')");
     site.wait_until(
-        "select last_status = 503 and last_error_class = 'status' and last_error <> '' from hooks.stats",
+        "select coalesce(last_status = 503 and last_error_class = 'status' and last_error <> '', false) from hooks.stats",
     );
     site.wait_until(
         "select queues = 4 and queues_paused = 1 and queues_held = 1 and queues_open = 0 and queues_failing = 0 from hooks.stats",

@@ -110,3 +110,30 @@ fn standby_sends_nothing_until_it_is_promoted() {
     primary.receiver.wait_for("/q", 4, Duration::from_secs(10));
     wait_for_delivered(&mut reader, 2);
 }
+
+#[test]
+fn standby_that_keeps_dead_rows_on_the_primary_is_told_of_by_process_or_slot() {
+    let primary = Rig::start();
+    let (_, mut client) = primary.database();
+    client
+        .batch_execute("select pg_create_physical_replication_slot('copy')")
+        .unwrap();
+    let standby = primary.cluster.start_standby(Cluster::builder()).unwrap();
+    let holder = "select coalesce((select holder from hooks.snapshot_holder('1 hour', -1)), 'nobody')";
+    let feedback = [
+        ("hot_standby_feedback", "on"),
+        ("wal_receiver_status_interval", "1s"),
+    ];
+    standby.reload(&feedback);
+    wait_until("the standby to be told of", SOON, || {
+        value::<String>(&mut client, holder).contains("of standby")
+    });
+    standby.reload(&[("primary_slot_name", "copy")]);
+    wait_until("the slot to be told of", SOON, || {
+        value::<String>(&mut client, holder).starts_with("replication slot \"copy\"")
+    });
+    assert!(value::<bool>(
+        &mut client,
+        "select detail like 'nobody%' from hooks.health() where check_name = 'snapshots'"
+    ));
+}
