@@ -281,7 +281,10 @@ fn dumps_hold_no_secret_and_a_restored_queue_sends_nothing_unsigned() {
     command::output(restore.args(["--dbname", "restored", "--file"]).arg(file)).unwrap();
     let mut restored = server.cluster.connect("restored");
     let receiver = server.receiver.count();
-    pg_hooks_tests::site::run(&mut restored, "select hooks.send('q', '{}')");
+    pg_hooks_tests::site::run(
+        &mut restored,
+        "select hooks.adopt(); select hooks.send('q', '{}')",
+    );
     server.wait_for_log("secret for signing is missing; dumps hold none: set it with hooks.set_secret()");
     assert_eq!(server.receiver.count(), receiver);
 }
