@@ -394,7 +394,7 @@ create index message_log_by_id on hooks.message_log (id);
 create index message_log_by_queue on hooks.message_log (queue_id, created_at, id);
 create index undelivered_by_time on hooks.message_log (created_at, id)
   where state <> 'delivered';
-create index undelivered_by_queue on hooks.message_log (queue_id, created_at, id)
+create index undelivered_by_queue on hooks.message_log (queue_id, state, created_at, id)
   where state <> 'delivered';
 create index message_log_by_event on hooks.message_log (event_id)
   where event_id is not null;
