@@ -289,7 +289,7 @@ as $$
   union all
   select 'snapshots',
          case when s.holder is null then 'ok' else 'warn' end,
-         coalesce(format('%s keeps dead rows from being removed', s.holder) || coalesce(' since ' || s.since, ''),
+         coalesce(s.holder || ' keeps dead rows from being removed' || coalesce(' since ' || s.since, ''),
                   'nobody keeps dead rows from being removed for long'),
          s.remedy
   from (select) as one
