@@ -127,7 +127,7 @@ impl World {
         });
         match admission {
             Admission::Bury(_) => rule!(
-                deaths >= MAX_DEATHS,
+                deaths + 1 >= MAX_DEATHS,
                 "only what the worker died of so often is buried for it",
                 "{deaths} deaths"
             ),
@@ -138,7 +138,7 @@ impl World {
             ),
             Admission::ClaimAndSend(_) => {
                 rule!(
-                    deaths < MAX_DEATHS,
+                    deaths + 1 < MAX_DEATHS,
                     "what the worker died of so often is sent no more"
                 );
                 rule!(deaths > 0 || was_due, "nothing is claimed without a reason");
