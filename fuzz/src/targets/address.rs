@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use pg_hooks::domain::address::AddressRules;
+use pg_hooks::domain::address::{AddressRules, Denied};
 use pg_hooks::domain::endpoint::Scheme;
 
 /// The first 18 bytes are an address and a port, the rest three lists, one a line.
@@ -27,7 +27,11 @@ pub fn run(data: &[u8]) {
         check(&rules, ip);
         let itself = AddressRules::parse(&ip.to_string(), true).expect("an address is a network");
         let address = SocketAddr::new(ip, 443);
-        assert_eq!(itself.check(Scheme::Http, address, &[ip]), Ok(()));
+        let reached = itself.check(Scheme::Http, address, &[ip]);
+        // What leads to an IPv4 address is not open where that is not.
+        let leads_elsewhere =
+            matches!(reached, Err(Denied::CarriesSpecial { .. } | Denied::Own { .. })) && ip.is_ipv6();
+        assert!(reached.is_ok() || leads_elsewhere, "{reached:?}");
         let closed = rules
             .clone()
             .denying(&ip.to_string())
