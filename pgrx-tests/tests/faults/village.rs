@@ -42,7 +42,7 @@ impl Village {
     fn build(&mut self) {
         let site = &mut self.site;
         for name in [
-            "plain", "keyed", "large", "events", "ops", "signed", "tried", "ticks", "asleep",
+            "plain", "keyed", "large", "events", "ops", "signed", "tried", "ticks", "asleep", "unsure",
         ] {
             site.queue(name, RETRIES);
         }
@@ -79,6 +79,7 @@ impl Village {
         self.send(round);
         self.keep_a_row_locked();
         self.leave_old_things(round);
+        self.hold_a_queue();
         self.change_leaders();
     }
 
@@ -142,6 +143,19 @@ impl Village {
         run(&mut locker, "commit");
     }
 
+    /// A queue lacks what it is to sign with, and then is to sign no more.
+    fn hold_a_queue(&mut self) {
+        for (signatures, held) in [("{v1}", true), ("{}", false)] {
+            self.site.run(&format!(
+                "select hooks.alter_queue('unsure', signatures => '{signatures}')"
+            ));
+            let shown = format!(
+                "select {held} = exists (select from hooks.queue_state where queue_id = hooks.queue_id('unsure'))"
+            );
+            let _ = try_wait(Duration::from_secs(5), || self.site.value::<bool>(&shown));
+        }
+    }
+
     /// A day of history that is to come and one that is to go.
     fn leave_old_things(&mut self, round: u32) {
         let site = &mut self.site;
@@ -195,6 +209,7 @@ impl Village {
     pub fn go_on(&mut self) {
         let test = "select hooks.test_queue('tried', timeout => interval '2 s')";
         let _ = self.site.client.batch_execute(test);
+        self.hold_a_queue();
         self.change_leaders();
     }
 
