@@ -23,6 +23,8 @@ pub fn wait_until_free(database: &wake::Database, extension: pg_sys::Oid) {
                 database.hold(hold);
                 if told.replace(hold) != Some(hold) {
                     log::held(hold);
+                    // A commit that came before others could know of the hold told nobody.
+                    continue;
                 }
             }
             Err(failure) => {

@@ -180,6 +180,8 @@ begin
   where r.rolname::text = o.owner_name and r.oid <> o.owner;
   get diagnostics watches = row_count;
   perform hooks.announce();
+  -- Sessions remember who made a watch.
+  perform hooks.note_queue(0);
   return grants + entries + watches;
 end
 $$;

@@ -21,6 +21,9 @@ impl Leader {
     /// Takes in what commits told, and looks at some queues more when a survey is under way.
     pub fn follow(&mut self, now: Timestamp) -> Result<(), Failure> {
         let changed = self.take_notes();
+        if !changed.is_empty() {
+            self.load_changed(changed)?;
+        }
         if self.database.prepared.swap(false, Ordering::AcqRel) {
             self.prepared.get_or_insert_default();
             self.next_prepared_poll = now;
@@ -30,9 +33,6 @@ impl Leader {
             self.survey.ask();
             self.cron.ask_survey();
             self.next_survey = Timestamp::MAX;
-        }
-        if !changed.is_empty() {
-            self.load_changed(changed)?;
         }
         self.survey()?;
         if self.is_held {

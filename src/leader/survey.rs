@@ -236,6 +236,9 @@ impl Leader {
         self.survey.forget(id);
         self.standing.forget(id);
         self.scheduler.drop_queue(id);
-        self.orphaned.push(id);
+        // As in the survey.
+        if self.had_queues {
+            self.orphaned.push(id);
+        }
     }
 }

@@ -29,6 +29,14 @@ impl Failure {
             || self.code == PgSqlErrorCode::ERRCODE_DATA_CORRUPTED
     }
 
+    /// Whether less at a time may succeed: more than an array or the memory can hold.
+    pub fn is_of_size(&self) -> bool {
+        matches!(
+            self.code,
+            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED | PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY
+        )
+    }
+
     /// The extension is not the one that this process serves.
     pub fn extension_gone() -> Failure {
         Failure {

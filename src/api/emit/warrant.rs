@@ -80,8 +80,9 @@ pub fn holds(call: &Call, plan: &Plan) -> bool {
         let here = known.transaction == transaction;
         // What is allowed holds as long as nobody changes it. What is not is asked in each transaction.
         let verdict = (stamp.queues.is_some() && (known.holds || here)).then_some(known.holds);
-        // A snapshot, or changes of our own, that others do not share: true until the transaction ends.
-        let owner = (stamp.queues.is_some() || here).then(|| known.owner.clone());
+        // A snapshot, or changes of our own, that others do not share: true until the transaction ends. Whose right
+        // did not suffice may be another role by now.
+        let owner = ((stamp.queues.is_some() && known.holds) || here).then(|| known.owner.clone());
         Some((verdict, owner))
     });
     let (verdict, owner) = known.unwrap_or((None, None));
