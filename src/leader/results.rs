@@ -120,7 +120,7 @@ impl Leader {
             Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
                 self.record_around_locks(records, failure)
             }
-            Err(failure) if !failure.is_of_the_rows() && !(failure.is_of_size() && records.len() > 1) => {
+            Err(failure) if !(failure.is_of_the_rows() || failure.is_of_size() && records.len() > 1) => {
                 self.unrecorded.append(&mut records);
                 Err(failure)
             }
