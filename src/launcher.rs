@@ -103,9 +103,11 @@ impl Launcher {
     /// Starts what is missing. Returns how long nothing more is to be done.
     fn look_after_databases(&mut self) -> Duration {
         self.forget_ended_workers();
+        // One time for all questions: a release that ends between two of them would look like none.
+        let now = wake::wall_clock();
         let rescan = self.until_rescan().is_zero();
-        if !rescan && !self.entered().any(|database| self.lacks(database)) {
-            return self.until_rescan().min(self.until_wanted_back());
+        if !rescan && !self.entered().any(|database| self.lacks(database, now)) {
+            return self.until_rescan().min(self.until_wanted_back(now));
         }
         // Listed before pg_database is read: what is entered later may be a database made later.
         let entered: Vec<&wake::Database> = self.entered().collect();
@@ -114,15 +116,16 @@ impl Launcher {
             return RESTART_PAUSE;
         };
         self.forget_dropped(&entered, &databases);
-        let waits = databases.into_iter().filter_map(|oid| self.start_missing(oid));
+        let waits = databases
+            .into_iter()
+            .filter_map(|oid| self.start_missing(oid, now));
         let pause = waits.fold(RESCAN, Duration::min);
         self.next_rescan = Some(Instant::now() + pause);
-        pause.min(self.until_wanted_back())
+        pause.min(self.until_wanted_back(now))
     }
 
     /// When the first database that was released wants its workers back.
-    fn until_wanted_back(&self) -> Duration {
-        let now = wake::wall_clock();
+    fn until_wanted_back(&self, now: i64) -> Duration {
         let waits = self
             .entered()
             .map(|database| database.released_for(now))
@@ -163,8 +166,8 @@ impl Launcher {
         }
     }
 
-    fn lacks(&self, database: &wake::Database) -> bool {
-        if database.released_for(wake::wall_clock()) > 0 {
+    fn lacks(&self, database: &wake::Database, now: i64) -> bool {
+        if database.released_for(now) > 0 {
             return false;
         }
         let wanted = match database.extension() {
@@ -181,9 +184,9 @@ impl Launcher {
     }
 
     /// Starts one worker if the database lacks one. Returns when to look again, if that is soon.
-    fn start_missing(&mut self, oid: u32) -> Option<Duration> {
+    fn start_missing(&mut self, oid: u32, now: i64) -> Option<Duration> {
         let lacks = match self.shared.find(oid) {
-            Some(database) => self.lacks(database),
+            Some(database) => self.lacks(database, now),
             None => !self.looked_into.contains(&oid),
         };
         if !lacks {

@@ -105,7 +105,8 @@ fn set(name: &CStr, value: &CStr) {
 /// Sleeps until this process's latch is set or the time is over.
 pub fn sleep(longest: Duration) {
     let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-    let millis = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
+    // Rounded up: who sleeps until a time would else look again and again in the last millisecond.
+    let millis = i64::try_from(longest.as_micros().div_ceil(1000)).unwrap_or(i64::MAX);
     // SAFETY: waits on the latch of this process.
     unsafe {
         pg_sys::WaitLatch(pg_sys::MyLatch, events as i32, millis, pg_sys::PG_WAIT_EXTENSION);

@@ -81,6 +81,21 @@ fn released_database_is_served_again_in_time_or_on_demand() {
     assert_eq!(refusal(&mut client, "select hooks.release(null)").code, "22023");
 }
 
+/// The launcher wakes just when a release ends, and must not take it for one that never does.
+#[test]
+fn worker_comes_back_after_each_of_many_releases() {
+    let cluster = server();
+    let receiver = Receiver::start();
+    let mut client = original(&cluster, &receiver, "original");
+    for milliseconds in 0..20 {
+        run(
+            &mut client,
+            &format!("select hooks.release('{} milliseconds')", 1_200 + milliseconds),
+        );
+        wait_for_state(&mut client, "leading");
+    }
+}
+
 #[test]
 fn released_database_can_be_renamed_and_dropped() {
     let cluster = server();

@@ -11,9 +11,6 @@ use postgres::Client;
 /// For whatever is sure to come.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// For a worker: the launcher looks at all databases every minute, and may find one only then.
-const BY_THE_NEXT_LOOK: Duration = Duration::from_secs(100);
-
 /// How long nothing is to happen.
 pub const A_WHILE: Duration = Duration::from_millis(1500);
 
@@ -55,7 +52,7 @@ pub fn send_some(client: &mut Client) {
 /// What the one worker there is says of itself, when it says this.
 #[track_caller]
 pub fn wait_for_state(client: &mut Client, state: &str) {
-    wait_until(format_args!("a worker that is {state}"), BY_THE_NEXT_LOOK, || {
+    wait_until(format_args!("a worker that is {state}"), SOON, || {
         let rows = client
             .query("select w.state from hooks.worker as w", &[])
             .unwrap();
