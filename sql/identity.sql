@@ -9,12 +9,12 @@ stable
 as 'MODULE_PATHNAME', 'place_wrapper';
 comment on function hooks.place() is 'Where this database is: system identifier of the server and oid of the database. The same on a standby, and after it was promoted.';
 
-create function hooks.restoring()
+create function hooks.restoring("table" regclass)
 returns boolean
 language c
-stable
+stable strict
 as 'MODULE_PATHNAME', 'restoring_wrapper';
-comment on function hooks.restoring() is 'Whether a dump is being restored: a superuser copies rows in, in a session in which check_function_bodies is off as in every dump. What comes was checked when it was first stored.';
+comment on function hooks.restoring(regclass) is 'Whether a dump is being restored: a superuser copies rows into this very table, in a session in which check_function_bodies is off as in every dump. What comes was checked when it was first stored. An error where it would be sent at once.';
 
 alter table hooks.installation
   add column place text not null default hooks.place(),

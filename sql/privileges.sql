@@ -194,6 +194,7 @@ grant execute on function hooks.attempts_query to hooks_admin, hooks_reader;
 grant execute on function hooks.queue_id(text), hooks.refuse(text, text) to hooks_reader;
 
 grant select on hooks.worker, hooks.message_state to hooks_admin, hooks_reader;
+grant execute on function hooks.moment() to hooks_admin, hooks_reader;
 grant execute on function
   hooks.status(bigint),
   hooks.event_status(bigint),
@@ -221,7 +222,7 @@ grant execute on function
 grant execute on function hooks.is_healthy(), hooks.report() to hooks_admin, hooks_reader;
 
 -- Copies. Whoever stores rows of queues needs what says where they belong, and their triggers ask for restores.
-grant execute on function hooks.adopt(text), hooks.release(interval), hooks.home(), hooks.restoring() to hooks_admin;
+grant execute on function hooks.adopt(text), hooks.release(interval), hooks.home(), hooks.restoring(regclass) to hooks_admin;
 grant execute on function hooks.place(), hooks.hold() to hooks_admin, hooks_reader;
 
 -- The first days: nobody has a row of today on its way into the default partition while its own is made.
@@ -236,7 +237,9 @@ $$;
 select pg_catalog.pg_extension_config_dump('hooks.queue', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.queue_grant', '');
-select pg_catalog.pg_extension_config_dump('hooks.watch_owner', '');
+-- A dump has no temporary tables, and a restore would fail for the row of one.
+select pg_catalog.pg_extension_config_dump('hooks.watch_owner',
+  $$where relation in (select c.oid from pg_catalog.pg_class as c where c.relpersistence <> 't')$$);
 select pg_catalog.pg_extension_config_dump('hooks.cron', '');
 select pg_catalog.pg_extension_config_dump('hooks.cron_id_seq', '');
 select pg_catalog.pg_extension_config_dump('hooks.message', '');

@@ -31,7 +31,7 @@ begin
         if known <> '' then
           raise warning using
             message = pg_catalog.format('role "%s" was there before, and %s', wanted, known),
-            hint = 'It gets rights on pg_hooks in this database. That is fine if pg_hooks in another database made it and you granted it; else look at it with \du, and take from it what it should not have.';
+            hint = 'It gets rights on pg_hooks in this database. That is fine if pg_hooks in another database made it and you granted it; else look at it in pg_roles, and take from it what it should not have.';
         end if;
     end;
   end loop;
@@ -423,6 +423,9 @@ create table hooks.message_log_default (like hooks.message_log including all);
 alter table hooks.message_log attach partition hooks.message_log_default default;
 create index attempt_default_by_time on hooks.attempt_default (attempted_at);
 create index message_log_default_by_end on hooks.message_log_default (finished_at);
+-- There is no key: without this a publication of all tables would have every DELETE refused.
+alter table hooks.attempt_default replica identity full;
+alter table hooks.message_log_default replica identity full;
 comment on table hooks.attempt_default is 'Attempts of days that have no partition of their own. Rows go after hooks.attempt_retention.';
 comment on table hooks.message_log_default is 'Messages that finished on days without a partition of their own. Rows go after hooks.history_retention.';
 
@@ -544,6 +547,12 @@ create table hooks.idempotency_key (
     primary key (scope, key)
 );
 
+-- As for hooks.message.
+alter table hooks.idempotency_key set (
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_vacuum_threshold = 10000
+);
+
 create index idempotency_key_by_end on hooks.idempotency_key (expires_at);
 
 comment on table hooks.idempotency_key is 'Keys that were given to hooks.send() and hooks.publish(), each until its window ends: hooks.idempotency_window.';
@@ -577,10 +586,19 @@ comment on column hooks.installation.ended_clean is 'Whether the last leader end
 
 -- Where messages stand ----------------------------------------------------------------------------
 
+-- That of the clock, for what is asked in a transaction that began before the message was stored. It is declared to be
+-- stable, as it is good enough for a scan to ask once: views go on being planned as with now().
+create function hooks.moment()
+returns timestamptz
+language internal
+stable strict parallel safe
+as 'clock_timestamp';
+comment on function hooks.moment() is 'The time of the clock, asked once for each scan or row.';
+
 create view hooks.message_state as
 select m.id, m.queue_id, m.event_id,
-       case when m.expires_at <= pg_catalog.now() then 'expired'
-            when m.due_at > pg_catalog.now() and m.attempt = m.attempts_before then 'scheduled'
+       case when m.expires_at <= hooks.moment() then 'expired'
+            when m.due_at > hooks.moment() and m.attempt = m.attempts_before then 'scheduled'
             when m.attempt > m.attempts_before then 'retrying'
             else 'pending' end as state,
        m.attempt as attempts, m.due_at, m.created_at, null::timestamptz as finished_at,

@@ -36,6 +36,8 @@ pub enum Error {
     NotReady { message: String, hint: String },
     /// The queue of that name holds as much as it may.
     QueueFull(String),
+    /// There is no memory for so many bytes.
+    OutOfMemory(usize),
     /// What can be asked for and is not there.
     NotSupported { message: String, hint: String },
     /// What says which trigger is made wrongly, and what is wrong with it.
@@ -148,6 +150,11 @@ impl Error {
                 "Try again when messages are delivered, raise max_messages or max_bytes with hooks.alter_queue(), \
                  or have it drop the oldest with overflow => 'drop_oldest'."
                     .to_owned(),
+            ),
+            Error::OutOfMemory(bytes) => (
+                PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+                format!("out of memory: no {bytes} bytes"),
+                "Send less at once, or give the server more memory.".to_owned(),
             ),
             Error::NotSupported { message, hint } => {
                 (PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, hint)

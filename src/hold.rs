@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::domain::hold::Hold;
 use crate::session::Failure;
@@ -26,6 +26,11 @@ pub fn wait_until_free(database: &wake::Database, extension: pg_sys::Oid) {
                     // A commit that came before others could know of the hold told nobody.
                     continue;
                 }
+            }
+            // Somebody drops the extension, perhaps.
+            Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
+                session::sleep(GLANCE);
+                continue;
             }
             Err(failure) => {
                 log::could_not_ask_for_hold(failure);

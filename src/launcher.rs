@@ -17,7 +17,7 @@ use pgrx::bgworkers::{
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::wake::Extension;
+use crate::wake::{Extension, MAX_PROBES};
 use crate::{fault, guc, log, session, wake};
 
 /// How often it looks for databases that appeared without CREATE EXTENSION: copies of a template.
@@ -27,9 +27,6 @@ const RESCAN: Duration = Duration::from_secs(60);
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// How soon to look again whether what was started is there.
 const GLANCE: Duration = Duration::from_millis(20);
-/// Databases looked into at the same time.
-const MAX_PROBES: usize = 4;
-
 /// Registers the launcher when the library is loaded at server start.
 pub fn register() {
     // SAFETY: reads plain globals, in the postmaster.
@@ -58,6 +55,7 @@ pub extern "C-unwind" fn pg_hooks_launcher_main(_argument: pg_sys::Datum) {
     let mut launcher = Launcher {
         shared,
         looked_into: HashSet::new(),
+        unanswered: HashMap::new(),
         starts: HashMap::new(),
         next_rescan: None,
         told_of_no_room: false,
@@ -93,6 +91,8 @@ struct Launcher {
     shared: &'static wake::Shared,
     /// Databases in which a worker was started to look for the extension.
     looked_into: HashSet<u32>,
+    /// Those whose worker ended before it could say what it found, and when that was seen.
+    unanswered: HashMap<u32, Instant>,
     starts: HashMap<u32, Starts>,
     next_rescan: Option<Instant>,
     /// The log says already that there is no room for a worker.
@@ -105,23 +105,36 @@ impl Launcher {
         self.forget_ended_workers();
         // One time for all questions: a release that ends between two of them would look like none.
         let now = wake::wall_clock();
+        self.end_surplus();
         let rescan = self.until_rescan().is_zero();
         if !rescan && !self.entered().any(|database| self.lacks(database, now)) {
             return self.until_rescan().min(self.until_wanted_back(now));
         }
         // Listed before pg_database is read: what is entered later may be a database made later.
         let entered: Vec<&wake::Database> = self.entered().collect();
-        let Ok(databases) = session::transaction(c"pg_hooks: reading pg_database", |_| Ok(connectable()))
+        let Ok(databases) = session::transaction(c"pg_hooks: reading pg_database", |_| Ok(databases()))
         else {
             return RESTART_PAUSE;
         };
         self.forget_dropped(&entered, &databases);
         let waits = databases
             .into_iter()
-            .filter_map(|oid| self.start_missing(oid, now));
+            .filter(|database| database.is_to_be_served)
+            .filter_map(|database| self.start_missing(database.oid, now));
         let pause = waits.fold(RESCAN, Duration::min);
         self.next_rescan = Some(Instant::now() + pause);
         pause.min(self.until_wanted_back(now))
+    }
+
+    /// Ends followers of which there are too many since `hooks.workers` was lowered. Who leads, or is held, stays.
+    fn end_surplus(&self) {
+        for database in self.entered() {
+            for pid in database.surplus(guc::workers()) {
+                // SAFETY: asks a process of ours to end. One that leads by now ends in order, and another one takes
+                // over.
+                unsafe { libc::kill(pid, libc::SIGTERM) };
+            }
+        }
     }
 
     /// When the first database that was released wants its workers back.
@@ -139,12 +152,16 @@ impl Launcher {
     }
 
     fn forget_ended_workers(&mut self) {
-        for starts in self.starts.values_mut() {
+        for (oid, starts) in &mut self.starts {
             let before = starts.running.len();
             starts
                 .running
                 .retain(|worker| !matches!(worker.pid(), Err(BackgroundWorkerStatus::Stopped)));
             starts.ended |= starts.running.len() < before;
+            if starts.running.is_empty() && self.shared.probes.give_up(*oid) {
+                self.looked_into.remove(oid);
+                self.unanswered.insert(*oid, Instant::now());
+            }
         }
     }
 
@@ -154,13 +171,21 @@ impl Launcher {
         self.shared.databases.iter().filter(entered)
     }
 
-    /// Frees the entries of databases that no longer exist.
-    fn forget_dropped(&mut self, entered: &[&wake::Database], databases: &[u32]) {
-        self.starts.retain(|oid, _| databases.contains(oid));
-        self.looked_into.retain(|oid| databases.contains(oid));
+    /// Frees the entries of databases that no longer exist. In one that is a template now, or lets nobody connect,
+    /// sessions may go on, and use its entry.
+    fn forget_dropped(&mut self, entered: &[&wake::Database], databases: &[Listed]) {
+        let exists = |oid: u32| databases.iter().any(|database| database.oid == oid);
+        self.starts.retain(|oid, _| {
+            // Its worker may have ended without an answer.
+            exists(*oid) || {
+                self.shared.probes.give_up(*oid);
+                false
+            }
+        });
+        self.looked_into.retain(|oid| exists(*oid));
+        self.unanswered.retain(|oid, _| exists(*oid));
         for database in entered {
-            let exists = databases.contains(&database.oid.load(Ordering::Acquire));
-            if !exists && database.worker_count() == 0 {
+            if !exists(database.oid.load(Ordering::Acquire)) && database.worker_count() == 0 {
                 database.free();
             }
         }
@@ -192,6 +217,11 @@ impl Launcher {
         if !lacks {
             return None;
         }
+        let unanswered = self.unanswered.get(&oid);
+        let rest = unanswered.map_or(Duration::ZERO, |at| RESCAN.saturating_sub(at.elapsed()));
+        if !rest.is_zero() && self.shared.find(oid).is_none() {
+            return Some(rest);
+        }
         if self.probing() >= MAX_PROBES {
             return Some(GLANCE);
         }
@@ -199,7 +229,11 @@ impl Launcher {
         if !pause.is_zero() {
             return Some(pause);
         }
+        if self.shared.find(oid).is_none() {
+            self.shared.probes.begin(oid);
+        }
         let Some(worker) = start_worker(oid) else {
+            self.shared.probes.give_up(oid);
             if !std::mem::replace(&mut self.told_of_no_room, true) {
                 log::no_worker_slot();
             }
@@ -207,6 +241,7 @@ impl Launcher {
         };
         self.told_of_no_room = false;
         self.looked_into.insert(oid);
+        self.unanswered.remove(&oid);
         self.remember(oid, worker);
         Some(GLANCE)
     }
@@ -227,15 +262,23 @@ impl Launcher {
         starts.running.push(worker);
     }
 
-    /// Workers that were started in a database of which nothing is known yet.
+    /// Databases in which a worker was started that has not entered yet: it may find no extension.
     fn probing(&self) -> usize {
         let known = |oid: u32| {
             let database = self.shared.find(oid);
-            database.is_some_and(|database| database.extension() == Extension::Present)
+            database.map_or((false, 0), |database| {
+                (
+                    database.extension() == Extension::Present,
+                    database.worker_count(),
+                )
+            })
         };
         self.starts
             .iter()
-            .filter(|(oid, starts)| !starts.running.is_empty() && !known(**oid))
+            .filter(|(oid, starts)| {
+                let (is_present, entered) = known(**oid);
+                !is_present && starts.running.len() > entered
+            })
             .count()
     }
 }
@@ -259,10 +302,15 @@ fn start_worker(oid: u32) -> Option<DynamicBackgroundWorker> {
 /// PostgreSQL's DATCONNLIMIT_INVALID_DB: DROP DATABASE was interrupted, and nobody can connect.
 const CONNECTION_LIMIT_OF_INVALID_DATABASE: i32 = -2;
 
-/// Oids of the databases that one can connect to and that are not templates. A worker in a template
-/// would keep CREATE DATABASE from copying it.
-fn connectable() -> Vec<u32> {
-    let mut oids = Vec::new();
+/// A database as `pg_database` lists it.
+struct Listed {
+    oid: u32,
+    /// One can connect to it, and it is no template. A worker in a template would keep CREATE DATABASE from copying it.
+    is_to_be_served: bool,
+}
+
+fn databases() -> Vec<Listed> {
+    let mut listed = Vec::new();
     // SAFETY: within a transaction of a process that may read shared catalogs; what is opened is
     // closed, and each tuple is read while the scan stands on it.
     unsafe {
@@ -282,12 +330,13 @@ fn connectable() -> Vec<u32> {
             }
             let database = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
             let dropped_halfway = (*database).datconnlimit == CONNECTION_LIMIT_OF_INVALID_DATABASE;
-            if (*database).datallowconn && !(*database).datistemplate && !dropped_halfway {
-                oids.push((*database).oid.to_u32());
-            }
+            listed.push(Listed {
+                oid: (*database).oid.to_u32(),
+                is_to_be_served: (*database).datallowconn && !(*database).datistemplate && !dropped_halfway,
+            });
         }
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
     }
-    oids
+    listed
 }

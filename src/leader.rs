@@ -8,7 +8,10 @@ mod bulletins;
 mod cron;
 mod delivery;
 mod follow;
+mod loading;
 mod notices;
+mod prepared;
+mod punctual;
 mod results;
 mod showing;
 mod standing;
@@ -19,15 +22,14 @@ mod trials;
 mod turn;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 
 use cron::Cron;
+use prepared::Prepared;
 use showing::Showing;
 use standing::Standing;
 use survey::Survey;
@@ -71,6 +73,8 @@ struct Leader {
     pool: Pool,
     /// Results that are not recorded yet; their messages count as in flight.
     unrecorded: Vec<Record>,
+    /// Messages that no attempt was made of, with when they are due.
+    given_back: Vec<(MessageId, Timestamp)>,
     /// What the scheduler learnt of queues and is not shown in the tables yet.
     notices: Vec<(QueueId, Notice)>,
     standing: Standing,
@@ -93,20 +97,19 @@ struct Leader {
     press: RefCell<Press>,
     /// Queues that do not exist and that messages name.
     orphaned: Vec<QueueId>,
-    /// Transactions that were prepared when last looked; `None` when there is nothing to watch.
-    prepared: Option<BTreeSet<u32>>,
-    next_prepared_poll: Timestamp,
+    prepared: Prepared,
     /// After a failed transaction, that part of the work rests.
     follow_at: Timestamp,
     record_at: Timestamp,
     deliver_at: Timestamp,
     notices_at: Timestamp,
     random: fastrand::Rng,
+    /// The time when last looked.
+    told: Timestamp,
 }
 
 /// Leads until the process is told to end.
 pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
-    session::bound_lock_waits();
     session::end_in_order_on_sigterm();
     let mut leader = begin(database, extension);
     leader.begin_history();
@@ -121,14 +124,14 @@ pub fn run(database: &'static wake::Database, extension: pg_sys::Oid) -> ! {
                 session::flush_statistics();
             }
         }
-        // Waiting for a lock resets the latch, and so may have swallowed a call that came meanwhile.
+        // Waiting for a lock or a standby resets the latch, and so may have swallowed a call that came meanwhile.
+        session::check_interrupts();
         let called = database.notes.has_news()
-            || database.prepared.load(Ordering::Relaxed)
             || leader.is_asked_to_try()
             || session::terminating()
             || session::reload_pending();
-        let sleep = if called && session::now() >= leader.follow_at {
-            Duration::ZERO
+        let sleep = if called {
+            leader.follow_at.since(session::now()).min(sleep)
         } else {
             sleep
         };
@@ -149,10 +152,13 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
             installation,
             store::load_failing(client)?,
             store::load_held(client)?,
+            store::load_open(client)?,
         ))
     });
-    let (installation, failing, held) = begun.unwrap_or_else(|failure| {
-        log::could_not_begin(failure);
+    let (installation, failing, held, open) = begun.unwrap_or_else(|failure| {
+        if !session::terminating() {
+            log::could_not_begin(failure);
+        }
         session::exit_for_restart()
     });
     let pool = Pool::start(pool_settings()).unwrap_or_else(|error| {
@@ -174,8 +180,9 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         scheduler,
         pool,
         unrecorded: Vec::new(),
+        given_back: Vec::new(),
         notices: Vec::new(),
-        standing: Standing::begin(held),
+        standing: Standing::begin(held, open),
         linger_until: now,
         held_up: Vec::new(),
         postponed: Vec::new(),
@@ -189,13 +196,13 @@ fn begin(database: &'static wake::Database, extension: pg_sys::Oid) -> Leader {
         showing: Showing::new(),
         press: RefCell::default(),
         orphaned: Vec::new(),
-        prepared: Some(BTreeSet::new()),
-        next_prepared_poll: now,
+        prepared: Prepared::begin(),
         follow_at: now,
         record_at: now,
         deliver_at: now,
         notices_at: now,
         random: fastrand::Rng::new(),
+        told: now,
     }
 }
 
@@ -261,21 +268,28 @@ impl Leader {
 
     /// Ends in order: starts nothing more, gives what is on the wire a moment, records what came.
     fn end(mut self, waits: &WaitSet) -> ! {
-        let deadline = session::now().after(LAST_ATTEMPTS);
-        let unstarted: Vec<MessageId> = self.pool.close().iter().map(|job| job.message.id).collect();
+        session::begin_to_end();
+        let deadline = Instant::now() + LAST_ATTEMPTS;
+        let mut unstarted: Vec<MessageId> = self.pool.close().iter().map(|job| job.message.id).collect();
         for id in &unstarted {
             self.scheduler.release(*id, None);
         }
         loop {
             self.take_results();
+            for (id, _) in std::mem::take(&mut self.given_back) {
+                self.scheduler.release(id, None);
+                unstarted.push(id);
+            }
             let recorded = self.record();
-            let left = deadline.since(session::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             if (self.scheduler.in_flight() == 0 && recorded.is_ok()) || left.is_zero() {
                 break;
             }
             waits.wait(left.min(Duration::from_millis(50)));
             session::check_interrupts();
         }
+        // What fails is learnt anew by the next leader.
+        let _ = self.show_notices();
         self.fold_at_the_end();
         let cut_short = self.scheduler.ids_in_flight().chain(unstarted).collect();
         let ended = self.transaction(c"pg_hooks: ending", |client| {

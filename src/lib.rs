@@ -90,6 +90,11 @@ extension_sql_file!(
     requires = ["subscriptions"]
 );
 extension_sql_file!(
+    "../sql/functions/filters.sql",
+    name = "filters",
+    requires = ["events"]
+);
+extension_sql_file!(
     "../sql/functions/lists.sql",
     name = "lists",
     requires = ["events"]
@@ -133,7 +138,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/functions/operational.sql",
     name = "operational",
-    requires = ["events", "cron"]
+    requires = ["filters", "cron"]
 );
 extension_sql_file!(
     "../sql/functions/trying.sql",
@@ -188,4 +193,6 @@ pub extern "C-unwind" fn _PG_init() {
     guc::register();
     wake::register();
     launcher::register();
+    #[cfg(feature = "faults")]
+    session::ask_for_each_statement();
 }

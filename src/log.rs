@@ -7,6 +7,8 @@ use std::fmt::Display;
 
 use pgrx::prelude::*;
 
+use crate::session;
+
 /// How PostgreSQL files a line. `Warning` is for what somebody should look into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
@@ -40,9 +42,10 @@ lines! {
     PGH108 Log no_worker_slot() "could not start a pg_hooks worker: max_worker_processes is used up"
     PGH109 Log could_not_note_end(failure) "pg_hooks worker could not note its end: {failure}"
     PGH110 Log leaves_counts(failure) "pg_hooks worker leaves counts to the next one: {failure}"
+    PGH111 Warning could_not_abort(failure) "pg_hooks worker could not roll back, and starts anew: {failure}"
 
     PGH201 Warning rests(part, pause_ms, failure) "pg_hooks worker rests from {part} for {pause_ms} ms: {failure}"
-    PGH202 Warning parked(message, failure) "could not record the result of message {message}, which is parked: {failure}"
+    PGH202 Warning parked(message, failure) "could not record what became of message {message}, which is parked: {failure}"
     PGH203 Warning schedule_rests(schedule, pause_s, failure) "schedule {schedule} could not run, and rests for {pause_s} s: {failure}"
     PGH204 Warning schedule_invalid(schedule, problem) "pg_hooks does not run schedule {schedule}, which is not valid: {problem}"
 
@@ -54,6 +57,8 @@ lines! {
     PGH306 Warning queue_invalid(queue, problem) "pg_hooks sends nothing to queue {queue}, which is not valid: {problem}"
     PGH307 Warning queue_held(queue, problem) "pg_hooks holds the messages of queue {queue} until this is put right: {problem}"
     PGH308 Warning secrets_unusable(queue, problem) "pg_hooks cannot use all secrets of queue {queue}: {problem}"
+    PGH310 Warning filter_overran(subscription, taken_ms, pause_s) "filter of subscription {subscription} took {taken_ms} ms, and lets nothing of the worker through for {pause_s} s"
+    PGH311 Warning filters_rest(pause_s) "no filter lets anything of the worker through for {pause_s} s: they took too long"
 
     PGH401 Warning addresses_invalid(problem) "the settings of addresses are not valid, so they allow nothing: {problem}"
     PGH402 Warning proxy_invalid(problem) "hooks.proxy is not valid, so none is used: {problem}"
@@ -70,10 +75,10 @@ lines! {
 }
 
 fn write(level: Level, id: &str, words: &str) {
-    match level {
+    session::uninterrupted(|| match level {
         Level::Log => log!("[{id}] {words}"),
         Level::Warning => warning!("[{id}] {words}"),
-    }
+    });
 }
 
 #[cfg(test)]

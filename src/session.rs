@@ -1,11 +1,16 @@
 //! The worker's side of a database session: connection, settings, transactions, activity.
 
+mod alarm;
+mod bytes;
 mod clock;
 mod commits;
 mod failure;
+mod reserve;
 mod rows;
 mod server;
 mod signals;
+#[cfg(feature = "faults")]
+mod statements;
 mod zone;
 
 use std::ffi::CStr;
@@ -17,14 +22,22 @@ use std::time::Duration;
 use pgrx::spi::SpiClient;
 use pgrx::{PgTryBuilder, Spi, pg_sys};
 
-pub use clock::{from_postgres, now, to_postgres, unix_time};
+use crate::log;
+
+pub use alarm::{has_alarm, set_alarm, stop_alarm};
+pub use bytes::Bytes;
+pub use clock::{from_micros, from_postgres, micros, now, time_worked, to_postgres, unix_time};
 pub use commits::flush_commits;
 pub use failure::{Failure, fail_if_struck};
+pub use reserve::reserve_for_errors;
 pub use rows::{Value, rows_of, value};
 pub use server::{is_restoring, place};
 pub use signals::{
-    check_interrupts, end_in_order_on_sigterm, handle_signals, reload_pending, reload_settings, terminating,
+    begin_to_end, check_interrupts, end_in_order_on_sigterm, handle_signals, reload_pending, reload_settings,
+    terminating, uninterrupted,
 };
+#[cfg(feature = "faults")]
+pub use statements::ask_for_each_statement;
 pub use zone::{ServerZone, UnknownZone};
 
 /// Settings of every worker session, whatever ALTER DATABASE and ALTER ROLE say.
@@ -32,8 +45,16 @@ pub use zone::{ServerZone, UnknownZone};
 /// Triggers do not fire for a replica: no user code ever runs as the worker. The plans wanted are
 /// nested loops over indexes, also when the statistics come from a time when a table was empty.
 const SETTINGS: &[(&CStr, &CStr)] = &[
+    (c"role", c"none"),
     (c"search_path", c""),
     (c"datestyle", c"ISO"),
+    (c"intervalstyle", c"postgres"),
+    (c"bytea_output", c"hex"),
+    (c"extra_float_digits", c"1"),
+    (c"array_nulls", c"on"),
+    (c"standard_conforming_strings", c"on"),
+    (c"transform_null_equals", c"off"),
+    (c"default_table_access_method", c"heap"),
     (c"session_replication_role", c"replica"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),
@@ -47,6 +68,9 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"row_security", c"off"),
     (c"jit", c"off"),
     (c"plan_cache_mode", c"force_generic_plan"),
+    (c"enable_nestloop", c"on"),
+    (c"enable_indexscan", c"on"),
+    (c"enable_indexonlyscan", c"on"),
     (c"enable_seqscan", c"off"),
     (c"enable_bitmapscan", c"off"),
     (c"enable_hashjoin", c"off"),
@@ -65,11 +89,14 @@ pub type Client<'conn> = SpiClient<'conn>;
 
 /// Connects this background worker to a database, as the bootstrap superuser.
 pub fn connect(database: pg_sys::Oid) {
+    fail_if_struck(|| "worker: connect".to_owned());
     // SAFETY: called once, first thing in a background worker that was registered for connections.
     unsafe {
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
         pg_sys::pgstat_report_appname(c"pg_hooks".as_ptr());
     }
+    alarm::own_alarm();
+    reload_settings();
     for (name, value) in SETTINGS {
         set(name, value);
     }
@@ -82,6 +109,7 @@ pub fn connect_to_shared_catalogs() {
         pg_sys::BackgroundWorkerInitializeConnection(ptr::null(), ptr::null(), 0);
         pg_sys::pgstat_report_appname(c"pg_hooks".as_ptr());
     }
+    reload_settings();
 }
 
 /// From now on no statement of this session waits longer for a lock than this: a lock that a user
@@ -124,12 +152,14 @@ pub fn transaction<T>(
     IDLE.store(false, Ordering::Relaxed);
     report_activity(pg_sys::BackendState::STATE_RUNNING, Some(activity));
     let result = PgTryBuilder::new(AssertUnwindSafe(|| {
+        reserve_for_errors()?;
         // SAFETY: a background worker between transactions; the snapshot is popped before the commit.
         unsafe {
             pg_sys::SetCurrentStatementStartTimestamp();
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
+        reserve_for_errors()?;
         let value = Spi::connect_mut(work)?;
         // SAFETY: as above.
         unsafe {
@@ -151,13 +181,40 @@ pub fn transaction<T>(
     .catch_rust_panic(|error| Err(Failure::from(error)))
     .execute();
     if result.is_err() {
+        abort();
+    }
+    report_statistics(false);
+    result
+}
+
+fn abort() {
+    let aborted = PgTryBuilder::new(|| {
         // SAFETY: legal in every transaction state, also in none.
         unsafe { pg_sys::AbortCurrentTransaction() };
+        Ok(())
+    })
+    .catch_others(|error| Err(Failure::from(error)))
+    .execute();
+    if let Err(failure) = aborted {
+        // In what state the session is, nobody knows.
+        log::could_not_abort(failure);
+        exit_for_restart()
     }
-    // SAFETY: called between transactions, as PostgreSQL's own workers do; limits itself to one
-    // report a second. Without it autovacuum would not learn of dead rows.
-    unsafe { pg_sys::pgstat_report_stat(false) };
-    result
+}
+
+/// What was counted, at once or if a second has passed since the last time. Without it autovacuum would not learn
+/// of dead rows.
+fn report_statistics(force: bool) {
+    let reported = PgTryBuilder::new(|| {
+        // SAFETY: called between transactions, as PostgreSQL's own workers do.
+        unsafe { pg_sys::pgstat_report_stat(force) };
+        Ok(())
+    })
+    .catch_others(|error| Err(Failure::from(error)))
+    .execute();
+    if let Err(failure) = reported {
+        uninterrupted(|| pgrx::debug1!("pg_hooks worker goes on without reporting statistics: {failure}"));
+    }
 }
 
 /// Shows in pg_stat_activity that the worker waits for something to do, and since when: not since it woke
@@ -170,8 +227,7 @@ pub fn report_idle() {
 
 /// Hands all pending statistics over, before a long wait.
 pub fn flush_statistics() {
-    // SAFETY: as in `transaction`.
-    unsafe { pg_sys::pgstat_report_stat(true) };
+    report_statistics(true);
 }
 
 fn report_activity(state: pg_sys::BackendState::Type, text: Option<&CStr>) {
@@ -193,12 +249,18 @@ pub fn is_own_transaction(transaction: pg_sys::TransactionId) -> bool {
 
 /// Ends the process so that it is started again.
 pub fn exit_for_restart() -> ! {
-    // SAFETY: runs the exit callbacks and ends the process.
-    unsafe { pg_sys::proc_exit(1) };
+    exit(1)
 }
 
 /// Ends the process for good.
 pub fn exit_for_good() -> ! {
-    // SAFETY: as above.
-    unsafe { pg_sys::proc_exit(0) };
+    exit(0)
+}
+
+fn exit(status: i32) -> ! {
+    // SAFETY: runs the exit callbacks and ends the process.
+    unsafe { pg_sys::proc_exit(status) };
+    // What pgrx makes of the headers of 18 has lost that it does not return.
+    #[cfg(feature = "pg18")]
+    std::process::abort()
 }

@@ -77,8 +77,8 @@ impl Vault {
     }
 
     /// # Errors
-    /// There is a key file, and it cannot be used.
-    pub fn seal(&self, queue_id: QueueId, purpose: Purpose, secret: &[u8]) -> Result<Sealed, String> {
+    /// There is a key file, and it cannot be used, or the system gives no randomness.
+    pub fn seal(&self, queue_id: QueueId, purpose: Purpose, secret: &[u8]) -> Result<Sealed, Problem> {
         let Some(keyring) = self.keyring()? else {
             return Ok(Sealed {
                 content: secret.to_vec(),
@@ -139,11 +139,24 @@ impl Vault {
     }
 }
 
+/// Why a secret cannot be made or stored; holds nothing of it.
+pub enum Problem {
+    /// Of the secret as it is, or of the file of keys.
+    Unusable(String),
+    NoRandomness,
+}
+
+impl From<String> for Problem {
+    fn from(problem: String) -> Problem {
+        Problem::Unusable(problem)
+    }
+}
+
 /// A new secret for this purpose, if one can be made up.
 ///
 /// # Errors
 /// The system gives no randomness.
-pub fn generate(purpose: Purpose) -> Result<Option<Zeroizing<String>>, String> {
+pub fn generate(purpose: Purpose) -> Result<Option<Zeroizing<String>>, Problem> {
     Ok(match purpose {
         Purpose::Signing => Some(make_symmetric(&*random()?)),
         Purpose::SigningEd25519 => Some(make_private(&*random()?).map_err(|invalid| invalid.to_string())?),
@@ -151,13 +164,10 @@ pub fn generate(purpose: Purpose) -> Result<Option<Zeroizing<String>>, String> {
     })
 }
 
-fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, String> {
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Problem> {
     let mut bytes = Zeroizing::new([0; N]);
-    if fault::strikes("random: fill") {
-        return Err("the system gives no randomness".to_owned());
+    if fault::strikes("random: fill") || SystemRandom::new().fill(&mut *bytes).is_err() {
+        return Err(Problem::NoRandomness);
     }
-    SystemRandom::new()
-        .fill(&mut *bytes)
-        .map_err(|_| "the system gives no randomness".to_owned())?;
     Ok(bytes)
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use pgrx::pg_sys;
 
+use crate::session;
+
 /// Shown as the wait event `Extension` in pg_stat_activity.
 const WAIT_EVENT: u32 = pg_sys::PG_WAIT_EXTENSION;
 
@@ -23,6 +25,7 @@ impl WaitSet {
     /// A set of this process's latch and a descriptor that is readable when there are results. The
     /// process ends when the postmaster does.
     pub fn new(results: RawFd) -> WaitSet {
+        session::fail_if_struck(|| "wait: set".to_owned());
         // SAFETY: made once per process and kept to its end; latch and descriptor live as long.
         unsafe {
             #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]

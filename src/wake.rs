@@ -5,6 +5,8 @@
 //! uses atomics and SetLatch only: an error there would take the server down.
 
 mod board;
+mod prepare;
+mod probes;
 mod ring;
 mod shared;
 mod trial;
@@ -16,6 +18,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pgrx::{pg_guard, pg_sys};
 
+pub use probes::MAX_PROBES;
 pub use ring::Note;
 pub use shared::{Database, Extension, MAX_DATABASES, Shared, WorkerEntry};
 pub use trial::{Ticket, Trials, wait as wait_for_trial};
@@ -38,6 +41,8 @@ struct Pending {
     /// Also when its note had no room.
     queue_changed: bool,
     announce: bool,
+    /// The part of it in which a script of the extension ran.
+    makes_extension: Option<pg_sys::SubTransactionId>,
 }
 
 impl Pending {
@@ -47,6 +52,7 @@ impl Pending {
             overflowed: false,
             queue_changed: false,
             announce: false,
+            makes_extension: None,
         }
     }
 
@@ -70,6 +76,7 @@ impl Pending {
         self.overflowed = false;
         self.queue_changed = false;
         self.announce = false;
+        self.makes_extension = None;
     }
 }
 
@@ -160,6 +167,15 @@ pub fn wake_launcher() {
     }
 }
 
+/// Tells the launcher that this worker has looked into its database.
+pub fn answer_probe() {
+    // SAFETY: as above.
+    let oid = unsafe { pg_sys::MyDatabaseId }.to_u32();
+    if let Some(shared) = shared() {
+        shared.probes.answer(oid);
+    }
+}
+
 /// The entry of the database this process is connected to, if it has one.
 pub fn known_database() -> Option<&'static Database> {
     // SAFETY: as above.
@@ -196,6 +212,10 @@ pub fn note_cron(cron_id: i64) {
 pub fn announce() {
     if my_database().is_some() {
         register_callback();
+        // SAFETY: reads a plain global of this process.
+        if unsafe { pg_sys::creating_extension } {
+            prepare::note_extension();
+        }
         PENDING.with_borrow_mut(|pending| pending.announce = true);
     }
 }
@@ -211,12 +231,13 @@ fn note(note: Note) {
 /// Current generation of the queue table, if what is looked up now may be kept for it.
 ///
 /// Not without shared memory; not in a transaction that changed a queue itself, which may yet roll
-/// back; not under a snapshot that may be older than the generation.
+/// back; not under a snapshot that may be older than the generation; not on a standby, where nobody raises it.
 pub fn queue_generation() -> Option<i64> {
     let changed_here = PENDING.with_borrow(|pending| pending.queue_changed);
     // SAFETY: reads a plain global of this process.
     let old_snapshot = unsafe { pg_sys::XactIsoLevel } >= pg_sys::XACT_REPEATABLE_READ as i32;
-    if changed_here || old_snapshot {
+    // SAFETY: looks at the state of the server, and at shared memory until a promotion was seen.
+    if changed_here || old_snapshot || unsafe { pg_sys::RecoveryInProgress() } {
         return None;
     }
     my_database().map(|database| database.generation.load(Ordering::Acquire))
@@ -228,6 +249,12 @@ pub fn transaction_start() -> i64 {
     unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }
 }
 
+/// When the client sent the statement that runs, in PostgreSQL's microseconds.
+pub fn statement_start() -> i64 {
+    // SAFETY: returns a plain value.
+    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
+}
+
 /// The clock, in PostgreSQL's microseconds.
 pub fn wall_clock() -> i64 {
     // SAFETY: returns a plain value.
@@ -236,8 +263,12 @@ pub fn wall_clock() -> i64 {
 
 fn register_callback() {
     if !CALLBACK_REGISTERED.replace(true) {
-        // SAFETY: the callback is an `extern "C-unwind"` function that lives for ever.
-        unsafe { pg_sys::RegisterXactCallback(Some(at_transaction_end), ptr::null_mut()) };
+        // SAFETY: the callbacks are `extern "C-unwind"` functions that live for ever.
+        unsafe {
+            pg_sys::RegisterXactCallback(Some(at_transaction_end), ptr::null_mut());
+            pg_sys::RegisterXactCallback(Some(prepare::refuse_extension), ptr::null_mut());
+            pg_sys::RegisterSubXactCallback(Some(prepare::follow_extension), ptr::null_mut());
+        }
     }
 }
 
@@ -252,7 +283,7 @@ unsafe extern "C-unwind" fn at_transaction_end(event: pg_sys::XactEvent::Type, _
         }
         match event {
             pg_sys::XactEvent::XACT_EVENT_COMMIT => tell(&pending),
-            pg_sys::XactEvent::XACT_EVENT_PREPARE => tell_prepared(),
+            pg_sys::XactEvent::XACT_EVENT_PREPARE => prepare::tell(),
             pg_sys::XactEvent::XACT_EVENT_ABORT => {}
             _ => return,
         }
@@ -282,14 +313,6 @@ fn tell(pending: &Pending) {
     database.wake_leader();
     if pending.announce {
         wake_launcher();
-    }
-}
-
-/// COMMIT PREPARED runs in any session and calls nothing of ours: the leader must poll.
-fn tell_prepared() {
-    if let Some(database) = MY_DATABASE.get() {
-        database.prepared.store(true, Ordering::Release);
-        database.wake_leader();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A worker process of one database: connects, enters itself, waits until it leads.
 
 use std::ptr;
+use std::time::Duration;
 
 use pgrx::prelude::*;
 use pgrx::{PgTryBuilder, pg_sys};
@@ -11,6 +12,8 @@ use crate::{hold, leader, log, session, store, wake};
 /// `locktag_field4` of the leader lock. The SQL functions for advisory locks can only set 1 and 2, so
 /// no user can take this lock.
 const LEADER_LOCK_FIELD: u16 = 0x5048;
+/// How soon to ask for the lock again when that failed.
+const LOCK_RETRY: Duration = Duration::from_millis(200);
 
 /// Main function of a worker process; the argument is the oid of its database.
 #[pg_guard]
@@ -21,19 +24,24 @@ pub extern "C-unwind" fn pg_hooks_worker_main(argument: pg_sys::Datum) {
     let oid = unsafe { pg_sys::Oid::from_datum(argument, false) }.unwrap_or(pg_sys::InvalidOid);
     session::connect(oid);
     if look_for_extension().is_none() {
+        wake::answer_probe();
         session::exit_for_good()
     }
     let Some(database) = wake::my_database() else {
         log::too_many_databases(wake::MAX_DATABASES);
         session::exit_for_good()
     };
+    wake::answer_probe();
+    enter(database);
+    // Asked when hooks.release() can see this process: it ends those that it sees.
     if database.released_for(wake::wall_clock()) > 0 {
         session::exit_for_good()
     }
-    enter(database);
     // The database may have further workers from now on.
     wake::wake_launcher();
     wait_until_leader();
+    session::bound_lock_waits();
+    session::reload_settings();
     // It may have been dropped, or made anew, while another process led.
     match look_for_extension() {
         Some(extension) => {
@@ -119,6 +127,7 @@ fn wait_until_leader() {
     loop {
         session::report_idle();
         let locked = PgTryBuilder::new(|| {
+            session::fail_if_struck(|| "worker: lead".to_owned());
             let tag = leader_lock();
             // SAFETY: outside of a transaction; a session lock needs none.
             unsafe { pg_sys::LockAcquire(ptr::from_ref(&tag), pg_sys::ExclusiveLock as i32, true, false) };
@@ -131,7 +140,9 @@ fn wait_until_leader() {
             Err(failure) => {
                 // SAFETY: cleans up a lock wait that an error ended; harmless otherwise.
                 unsafe { pg_sys::LockErrorCleanup() };
-                debug1!("pg_hooks worker goes on waiting for the lead: {failure}");
+                session::uninterrupted(|| debug1!("pg_hooks worker goes on waiting for the lead: {failure}"));
+                // There may be no room for a lock. This is also where SIGTERM is heard then.
+                session::sleep(LOCK_RETRY);
             }
         }
     }

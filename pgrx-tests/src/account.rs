@@ -39,11 +39,15 @@ pub fn hand_over_all(folder: &Path) -> Result<()> {
     command::output(chown.arg("-R").arg(owner).arg(folder)).map(|_| ())
 }
 
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// `None`: we are not root and run servers as ourselves.
 fn account() -> Option<Account> {
     static ACCOUNT: OnceLock<Option<Account>> = OnceLock::new();
     *ACCOUNT.get_or_init(|| {
-        if !rustix::process::geteuid().is_root() {
+        if !is_root() {
             return None;
         }
         let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

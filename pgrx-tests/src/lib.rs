@@ -6,9 +6,12 @@
 //! - [`setup`] installs what building needs; [`install`] builds the extension and lays out the tree;
 //! - [`cluster`] runs private servers on that tree;
 //! - [`receiver`] is the HTTP server that messages go to;
+//! - [`clock`] and [`dns`] are what a server takes for the time of day and for the names of the world;
 //! - [`site`] is a database with a receiver, and the words of most tests;
 //! - [`chaos`] runs all of it against faults, and checks what became of every message;
-//! - [`wait`] waits for conditions with a deadline.
+//! - [`extent`] says how much of it tests do;
+//! - [`wait`] waits for conditions with a deadline, [`meanwhile`] has threads end with their test, and [`watchdog`]
+//!   and [`limit`] end what hangs nevertheless.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -25,14 +28,19 @@
 //! assert!(requests.iter().all(|request| request.text() == "a body"));
 //! ```
 
-mod account;
+pub mod account;
 pub mod chaos;
 pub mod checkout;
+pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod dns;
+pub mod extent;
 mod failure;
 pub mod install;
+pub mod limit;
+pub mod meanwhile;
+pub mod ports;
 pub mod receiver;
 pub mod releases;
 pub mod scratch;
@@ -40,6 +48,7 @@ pub mod setup;
 pub mod site;
 pub mod vitals;
 pub mod wait;
+pub mod watchdog;
 
 pub use cluster::Cluster;
 pub use failure::{Failure, Result};

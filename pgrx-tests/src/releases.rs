@@ -68,13 +68,19 @@ pub fn sum(text: &str) -> String {
         })
 }
 
-/// What PostgreSQL reads of a script. Comments tell of lines in files, which move.
-pub fn statements(script: &str) -> String {
-    let lines = script.lines().map(str::trim_end);
-    let lines: Vec<&str> = lines
-        .filter(|line| !line.is_empty() && !line.starts_with("--") && !line.starts_with("/*"))
-        .collect();
-    lines.join("\n")
+/// What PostgreSQL reads of a script, by parts. Comments tell of lines in files, which move; and parts that do not
+/// depend on each other come in the order in which they were linked.
+pub fn statements(script: &str) -> Vec<String> {
+    let read = |part: &str| {
+        let lines = part.lines().map(str::trim_end);
+        let lines: Vec<&str> = lines
+            .filter(|line| !line.is_empty() && !line.starts_with("--") && !line.starts_with("/*"))
+            .collect();
+        lines.join("\n")
+    };
+    let mut parts: Vec<String> = script.split("/* </end connected objects> */").map(read).collect();
+    parts.sort();
+    parts
 }
 
 /// What keeps this version from being released, if anything does.

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::watchdog;
+
 /// On a disk, unlike `/tmp` on many machines, and short enough for the path of a Unix socket.
 pub const BASE: &str = "/var/tmp";
 
@@ -43,6 +45,7 @@ fn base() -> &'static Path {
             .expect("could not create a temporary folder")
             .keep();
         let janitor = start_janitor(&folder);
+        watchdog::watch(&folder);
         (folder, janitor)
     });
     folder

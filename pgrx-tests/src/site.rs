@@ -44,6 +44,11 @@ impl Site {
         }
     }
 
+    /// The server that it is on.
+    pub fn cluster(&self) -> &'static Cluster {
+        self.cluster
+    }
+
     /// A further session.
     pub fn connect(&self) -> Client {
         self.cluster.connect(&self.database)

@@ -10,6 +10,7 @@ pub mod domain;
 
 mod broken;
 pub mod campaign;
+pub mod defects;
 pub mod deliveries;
 pub mod history;
 pub mod schedules;

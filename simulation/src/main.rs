@@ -2,6 +2,8 @@
 //!
 //! `first=n` begins with another seed than 0, `threads=n` takes so many threads, and `only=deliveries` or
 //! `only=schedules` runs one of the two. A seed that breaks a rule is cut down and printed as a test.
+//!
+//! `cargo simulate defects` plants a defect for each rule, and fails unless the rule notices it within so many seeds.
 
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -9,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use pg_hooks_simulation::deliveries::Deliveries;
 use pg_hooks_simulation::schedules::Schedules;
-use pg_hooks_simulation::{Broken, Simulation, attempt, campaign, history, keep_quiet, shrink};
+use pg_hooks_simulation::{Broken, Simulation, attempt, campaign, defects, history, keep_quiet, shrink};
 
 /// What is run when nothing else is asked for.
 const SEEDS: u64 = 10_000;
 
 struct Arguments {
+    /// Whether rules are to be seen to notice.
+    defects: bool,
     seeds: u64,
     first: u64,
     threads: usize,
@@ -26,7 +30,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(problem) => {
             eprintln!(
-                "{problem}\nusage: cargo simulate [seeds=n] [first=n] [threads=n] [only=deliveries|schedules]"
+                "{problem}\nusage: cargo simulate [defects] [seeds=n] [first=n] [threads=n] [only=deliveries|schedules]"
             );
             return ExitCode::from(2);
         }
@@ -35,10 +39,10 @@ fn main() -> ExitCode {
     let wanted = |name: &str| arguments.only.as_deref().is_none_or(|only| only == name);
     let mut well = true;
     if wanted(Deliveries::NAME) {
-        well &= simulate::<Deliveries>(&arguments);
+        well &= run::<Deliveries>(&arguments, defects::DELIVERIES);
     }
     if wanted(Schedules::NAME) {
-        well &= simulate::<Schedules>(&arguments);
+        well &= run::<Schedules>(&arguments, defects::SCHEDULES);
     }
     if well {
         ExitCode::SUCCESS
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
 
 fn arguments() -> Result<Arguments, String> {
     let mut arguments = Arguments {
+        defects: false,
         seeds: SEEDS,
         first: 0,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -63,6 +68,7 @@ fn arguments() -> Result<Arguments, String> {
                 .map_err(|_| format!("{name} must be a number"))
         };
         match name {
+            "defects" if value.is_empty() => arguments.defects = true,
             "seeds" => arguments.seeds = number()?.max(1),
             "first" => arguments.first = number()?,
             "threads" => arguments.threads = usize::try_from(number()?).unwrap_or(1).clamp(1, 256),
@@ -73,6 +79,40 @@ fn arguments() -> Result<Arguments, String> {
         }
     }
     Ok(arguments)
+}
+
+fn run<S: Simulation>(arguments: &Arguments, cases: &'static [defects::Case]) -> bool {
+    if arguments.defects {
+        notice::<S>(arguments, cases)
+    } else {
+        simulate::<S>(arguments)
+    }
+}
+
+/// Plants one defect after the other; false if a rule does not notice its own.
+fn notice<S: Simulation>(arguments: &Arguments, cases: &'static [defects::Case]) -> bool {
+    let began = Instant::now();
+    let (mut rules, mut unnoticed) = (0, 0);
+    for case in cases {
+        for (rule, seed) in defects::notice::<S>(case, arguments.seeds) {
+            rules += 1;
+            match seed {
+                Some(seed) => println!("seed {seed:>5}  {:?}: {rule}", case.defect),
+                None => {
+                    unnoticed += 1;
+                    println!("UNNOTICED   {:?}: {rule}", case.defect);
+                }
+            }
+        }
+    }
+    let took = began.elapsed().as_secs_f64();
+    println!(
+        "{}: {} defects, {rules} rules, {unnoticed} unnoticed in {} seeds, {took:.1} s",
+        S::NAME,
+        cases.len(),
+        arguments.seeds
+    );
+    unnoticed == 0
 }
 
 /// Runs the histories of one kind; false if one breaks a rule.

@@ -2,8 +2,9 @@
 
 use pg_hooks_simulation::Simulation;
 use pg_hooks_simulation::deliveries::Answered::*;
+use pg_hooks_simulation::deliveries::Backs::Every;
 use pg_hooks_simulation::deliveries::Event::*;
-use pg_hooks_simulation::deliveries::{Deliveries, Event, Message, Policy, Rates, Setup};
+use pg_hooks_simulation::deliveries::{Breaks, Deliveries, Event, Message, Policy, Rates, Setup};
 
 fn deliveries(setup: Setup, events: &[Event]) {
     Deliveries::run(&setup, events);
@@ -168,6 +169,153 @@ fn slots_that_a_message_too_large_could_not_use_are_left_to_others() {
             of(1, 0),
             Turn,
             of(1, 0),
+        ],
+    );
+}
+
+#[test]
+fn keys_whose_first_messages_wait_for_a_later_time_do_not_keep_out_another() {
+    let first = |key| {
+        Send(Message {
+            key: Some(key),
+            in_ms: 1_000_000,
+            ..Message::PLAIN
+        })
+    };
+    let mut events: Vec<Event> = (0..9).map(first).collect();
+    events.extend((0..9).map(of_key));
+    events.push(of_key(9));
+    events.extend([const { Turn }; 40]);
+    deliveries(plain(8), &events);
+}
+
+#[test]
+fn retry_of_a_message_that_was_moved_while_it_was_on_the_wire_is_known_to_its_new_queue_although_the_clock_went_back()
+ {
+    deliveries(
+        plain(8),
+        &[
+            Send(Message {
+                queue: 3,
+                ..Message::PLAIN
+            }),
+            Turn,
+            Jump { ms: -2_864_000 },
+            Move { nth: 0, queue: 0 },
+            Answer {
+                nth: 0,
+                answered: Refused {
+                    status: 500,
+                    retry_after_s: None,
+                },
+                jitter: 0,
+            },
+            Record { locked: None },
+        ],
+    );
+}
+
+#[test]
+fn queue_that_may_send_only_a_small_message_now_keeps_no_large_one_of_another_waiting() {
+    deliveries(
+        Setup {
+            queues: [
+                Policy {
+                    max_in_flight: 2,
+                    backs: Every { ms: 405 },
+                    rate: Some(Rates {
+                        messages: 14,
+                        interval_ms: 1000,
+                        burst: 1,
+                    }),
+                    ..Policy::PLAIN
+                },
+                Policy::PLAIN,
+                Policy {
+                    breaker: Some(Breaks {
+                        window_s: 1,
+                        min_requests: 1,
+                        percent: 70,
+                        open_s: 10,
+                        max_failed_probes: 1,
+                    }),
+                    ..Policy::PLAIN
+                },
+                Policy::PLAIN,
+            ],
+            ..plain(8)
+        },
+        &[
+            Send(Message::PLAIN),
+            Send(Message::PLAIN),
+            Send(Message {
+                queue: 2,
+                ..Message::PLAIN
+            }),
+            Turn,
+            Answer {
+                nth: 0,
+                answered: Accepted,
+                jitter: 0,
+            },
+            Answer {
+                nth: 0,
+                answered: Refused {
+                    status: 500,
+                    retry_after_s: None,
+                },
+                jitter: 0,
+            },
+            Send(Message {
+                queue: 2,
+                key: Some(0),
+                kib: 20000,
+                ..Message::PLAIN
+            }),
+            Record { locked: None },
+            Send(Message::PLAIN),
+            Advance { ms: 10000 },
+            Turn,
+            Advance { ms: 1000 },
+            Answer {
+                nth: 0,
+                answered: Accepted,
+                jitter: 0,
+            },
+            Send(Message {
+                kib: 20000,
+                ..Message::PLAIN
+            }),
+            Send(Message {
+                queue: 2,
+                ..Message::PLAIN
+            }),
+            Turn,
+            Advance { ms: 1000 },
+            Answer {
+                nth: 0,
+                answered: Accepted,
+                jitter: 0,
+            },
+            Answer {
+                nth: 0,
+                answered: Accepted,
+                jitter: 0,
+            },
+            Record { locked: None },
+            Turn,
+            Answer {
+                nth: 0,
+                answered: Refused {
+                    status: 429,
+                    retry_after_s: None,
+                },
+                jitter: 0,
+            },
+            Advance { ms: 1000 },
+            Turn,
+            Record { locked: None },
+            Turn,
         ],
     );
 }

@@ -17,9 +17,16 @@ language c
 as 'MODULE_PATHNAME', 'call_as_owner';
 comment on function hooks.call_as_owner() is 'Runs functions of the language hooks_plpgsql: as their owner, with the caller noted.';
 
+create function hooks.check_body(oid)
+returns void
+language c
+strict
+as 'MODULE_PATHNAME', 'check_body';
+comment on function hooks.check_body(oid) is 'Checks the body of a function of the language hooks_plpgsql when it is made, as PL/pgSQL does.';
+
 create language hooks_plpgsql
   handler hooks.call_as_owner
-  validator pg_catalog.plpgsql_validator;
+  validator hooks.check_body;
 comment on language hooks_plpgsql is 'PL/pgSQL that runs as the owner of the function, who can ask for the caller.';
 
 create function hooks.caller()

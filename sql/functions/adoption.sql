@@ -55,34 +55,44 @@ as $$
 $$;
 comment on function hooks.take_queues() is 'Has all queues belong to this database; returns how many did not.';
 
--- Replication brings no sequences.
-create function hooks.advance_sequences()
+-- Replication brings no sequences, and no ids of what was finished.
+create function hooks.advance_sequences(gap bigint default 0)
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  -- Read before the sequences, which somebody may be using: then only one that is behind is set.
+  message constant bigint := (select greatest((select max(m.id) from hooks.message as m),
+                                              (select max(d.id) from hooks.dead_letter as d),
+                                              (select max(l.id) from hooks.message_log as l)));
+  event constant bigint := (select max(e.id) from hooks.event as e);
+  queue constant bigint := (select max(q.id) from hooks.queue as q);
+  subscription constant bigint := (select max(b.id) from hooks.subscription as b);
+  cron constant bigint := (select max(c.id) from hooks.cron as c);
 begin
-  perform setval('hooks.message_id_seq', used.id)
-  from hooks.message_id_seq as s
-  cross join (select greatest((select max(m.id) from hooks.message as m), (select max(d.id) from hooks.dead_letter as d),
-                              (select max(l.id) from hooks.message_log as l)) as id) as used
-  where used.id > s.last_value;
-  perform setval('hooks.event_id_seq', used.id)
-  from hooks.event_id_seq as s cross join (select max(e.id) as id from hooks.event as e) as used
-  where used.id > s.last_value;
-  perform setval('hooks.queue_id_seq', used.id)
-  from hooks.queue_id_seq as s cross join (select max(q.id) as id from hooks.queue as q) as used
-  where used.id > s.last_value;
-  perform setval('hooks.subscription_id_seq', used.id)
-  from hooks.subscription_id_seq as s cross join (select max(b.id) as id from hooks.subscription as b) as used
-  where used.id > s.last_value;
-  perform setval('hooks.cron_id_seq', used.id)
-  from hooks.cron_id_seq as s cross join (select max(c.id) as id from hooks.cron as c) as used
-  where used.id > s.last_value;
+  perform setval('hooks.message_id_seq', message)
+  from hooks.message_id_seq as s where message > s.last_value or message = s.last_value and not s.is_called;
+  perform setval('hooks.event_id_seq', event)
+  from hooks.event_id_seq as s where event > s.last_value or event = s.last_value and not s.is_called;
+  perform setval('hooks.queue_id_seq', queue)
+  from hooks.queue_id_seq as s where queue > s.last_value or queue = s.last_value and not s.is_called;
+  perform setval('hooks.subscription_id_seq', subscription)
+  from hooks.subscription_id_seq as s where subscription > s.last_value or subscription = s.last_value and not s.is_called;
+  perform setval('hooks.cron_id_seq', cron)
+  from hooks.cron_id_seq as s where cron > s.last_value or cron = s.last_value and not s.is_called;
+  if gap > 0 then
+    perform setval('hooks.message_id_seq', s.last_value + gap)
+    from hooks.message_id_seq as s where s.last_value < 9000000000000000000;
+    perform setval('hooks.event_id_seq', s.last_value + gap)
+    from hooks.event_id_seq as s where s.last_value < 9000000000000000000;
+    -- How many were made in a minute is read off these sequences.
+    delete from hooks.activity;
+  end if;
 end
 $$;
-comment on function hooks.advance_sequences() is 'Has ids go on behind the highest that is in use.';
+comment on function hooks.advance_sequences(bigint) is 'Has ids go on behind the highest that is in use, those of messages and events with a gap.';
 
 create function hooks.cancel_waiting()
 returns bigint
@@ -132,6 +142,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
+  -- More ids than the original can have given since, and a millionth of what 64 bits hold.
+  gap constant bigint := 1000000000000;
+  own_key text;
   origin text;
 begin
   if waiting is null or waiting not in ('send', 'cancel') then
@@ -143,8 +156,9 @@ begin
       message = 'a standby cannot be adopted',
       hint = 'Nothing is sent from it. After a promotion it takes over by itself.';
   end if;
-  -- One call at a time.
-  perform from hooks.installation as i for update;
+  -- One call at a time, and no queue that is being made says that it belongs where it did before.
+  lock table hooks.queue in share row exclusive mode;
+  select i.webhook_key into own_key from hooks.installation as i for update;
   was := hooks.hold();
   if was = 'version' then
     raise exception using errcode = 'object_not_in_prerequisite_state',
@@ -159,20 +173,21 @@ begin
   queues := 0;
   cancelled := 0;
   if was is not null then
-    select split_part(q.home, '@', 1) into origin
-    from hooks.queue as q
-    where q.home <> hooks.home()
+    -- A database that has queues of its own has sent under its key, and goes on to.
+    select k.webhook_key into origin
+    from (select split_part(q.home, '@', 1) as webhook_key from hooks.queue as q) as k
     group by 1
-    order by count(*) desc, 1
+    order by k.webhook_key = own_key desc, count(*) desc, 1
     limit 1;
     update hooks.installation as i
     set place = hooks.place(),
         opened_at = pg_postmaster_start_time(),
         -- Whoever takes the place of another goes on under its ids. Beside another, ids would name two messages.
-        webhook_key = case waiting when 'send' then coalesce(origin, i.webhook_key)
+        webhook_key = case waiting when 'send' then coalesce(origin, own_key)
                                    else left(replace(gen_random_uuid()::text, '-', ''), 12) end;
     queues := hooks.take_queues();
-    perform hooks.advance_sequences();
+    -- Whose key is that of another one leaves it the ids that it gave and that did not come along.
+    perform hooks.advance_sequences(case when waiting = 'send' and (was <> 'restored' or origin <> own_key) then gap else 0 end);
     if waiting = 'cancel' then
       cancelled := hooks.cancel_waiting();
     end if;

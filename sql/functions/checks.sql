@@ -111,6 +111,10 @@ begin
     perform hooks.refuse('id, name, url, method, timeout, max_attempts, max_in_flight and active must not be null',
       'Give name and url, and leave out what is to have its default.');
   end if;
+  if new.id < 1 then
+    perform hooks.refuse('id of a queue must be 1 or more',
+      'Leave it out to have it chosen.');
+  end if;
   if new.name = '' or length(new.name) > 255 then
     perform hooks.refuse('queue name must have 1 to 255 characters',
       'Choose a shorter or non-empty name.');
@@ -196,6 +200,13 @@ begin
         'Make a new queue with hooks.create_queue().');
     end if;
     new.updated_at := clock_timestamp();
+    if new.url <> old.url then
+      -- What the old receiver failed to do is not held against the new one.
+      delete from hooks.queue_state as s where s.queue_id = new.id and s.state = 'failing';
+      update hooks.queue_state as s
+      set failing_since = null, last_failure_at = null
+      where s.queue_id = new.id and s.failing_since is not null;
+    end if;
     if new.active and not old.active then
       -- That it is held is for the worker to say.
       delete from hooks.queue_state as s where s.queue_id = new.id and s.state <> 'held';
@@ -276,7 +287,7 @@ comment on function hooks.check_message() is 'Trigger: validates a message befor
 
 create trigger check_queue
   before insert or update on hooks.queue
-  for each row when (not hooks.restoring()) execute function hooks.check_queue();
+  for each row when (not hooks.restoring('hooks.queue')) execute function hooks.check_queue();
 
 create trigger note_queue_dropped
   after delete on hooks.queue

@@ -286,7 +286,7 @@ comment on function hooks.note_cron_truncated() is 'Trigger: has the worker look
 
 create trigger check_cron
   before insert or update on hooks.cron
-  for each row when (not hooks.restoring()) execute function hooks.check_cron();
+  for each row when (not hooks.restoring('hooks.cron')) execute function hooks.check_cron();
 
 create trigger note_cron_dropped
   after delete on hooks.cron

@@ -159,18 +159,37 @@ volatile
 as $$
 declare
   t record;
-  body pg_catalog.jsonb;
+  has_news boolean := true;
 begin
-  for t in select * from hooks.transforms_of(event_type, payload, metadata) loop
-    body := hooks.run_transform(t.call, t.function_id, payload, t.context);
-    if body is not null then
+  -- Subscriptions may get transforms while others run. That ends here even if these make further ones.
+  for look in 1..4 loop
+    exit when not has_news;
+    has_news := false;
+    for t in select * from hooks.transforms_of(event_type, payload, metadata) loop
+      continue when t.subscription_id operator(pg_catalog.=) any (ids);
+      has_news := true;
       ids := pg_catalog.array_append(ids, t.subscription_id);
-      bodies := pg_catalog.array_append(bodies, body::pg_catalog.text);
-    end if;
+      bodies := pg_catalog.array_append(bodies,
+        hooks.run_transform(t.call, t.function_id, payload, t.context)::pg_catalog.text);
+    end loop;
   end loop;
 end
 $$;
-comment on function hooks.run_transforms(text, jsonb, jsonb) is 'Runs the transforms of an event as the current user. Returns the subscriptions whose transform gave something, and what.';
+comment on function hooks.run_transforms(text, jsonb, jsonb) is 'Runs the transforms of an event as the current user. Returns the subscriptions whose transform ran, and what each gave, null for no message.';
+
+create function hooks.refuse_untransformed(event_type text)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception using errcode = 'serialization_failure',
+    message = format('a subscription to "%s" got a transform while the event was published', event_type),
+    hint = 'Run the transaction again.';
+end
+$$;
+comment on function hooks.refuse_untransformed(text) is 'Raises 40001: an event would not reach a subscription whose transform did not run.';
 
 create function hooks.store_event(
   event_type      text,
@@ -230,7 +249,8 @@ begin
   select s.queue_id, s.headers, t.body, ordering_key, ends, event_id, nullif(s.envelope, 'raw')
   from hooks.matching_subscriptions(event_type, payload, metadata) as s
   left join unnest(transformed, bodies) as t(id, body) on t.id = s.id
-  where s.transform is null or t.id is not null;
+  where case when t.id is not null then t.body is not null
+             else s.transform is null or hooks.refuse_untransformed(event_type) end;
   get diagnostics messages = row_count;
 end
 $$;

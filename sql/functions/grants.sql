@@ -18,7 +18,7 @@ comment on function hooks.own_queue() is 'Trigger: notes who made a queue.';
 
 create trigger own_queue
   after insert on hooks.queue
-  for each row when (not hooks.restoring()) execute function hooks.own_queue();
+  for each row when (not hooks.restoring('hooks.queue')) execute function hooks.own_queue();
 
 create function hooks.grant_on_queue(queue text, role regrole, privilege text)
 returns void
@@ -161,28 +161,67 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  grants bigint;
-  entries bigint;
+  moved hooks.queue_grant[];
+  entry record;
+  entries bigint := 0;
   watches bigint;
+  role_name name;
 begin
-  update hooks.queue_grant as g set grantee = r.oid
-  from pg_roles as r
-  where r.rolname::text = g.grantee_name and r.oid <> g.grantee
-    and not exists (select from hooks.queue_grant as k
-                    where k.queue_id = g.queue_id and k.privilege = g.privilege and k.grantee = r.oid);
-  get diagnostics grants = row_count;
-  update hooks.cron as c set owner = r.oid
-  from pg_roles as r
-  where r.rolname::text = c.owner_name and r.oid <> c.owner;
-  get diagnostics entries = row_count;
+  -- All are taken out before any is put back: roles may have exchanged their numbers, or have one that was somebody else's.
+  with gone as (
+    delete from hooks.queue_grant as g
+    using pg_roles as r
+    where r.rolname::text = g.grantee_name and r.oid <> g.grantee
+    returning g.queue_id, g.privilege, r.oid as role, g.grantee_name, g.granted_at
+  )
+  select array_agg(row(n.queue_id, n.privilege, n.role, n.grantee_name, n.granted_at)::hooks.queue_grant)
+  into moved
+  from gone as n;
+  insert into hooks.queue_grant (queue_id, privilege, grantee, grantee_name, granted_at)
+  select distinct on (m.queue_id, m.privilege, m.grantee)
+         m.queue_id, m.privilege, m.grantee, m.grantee_name, m.granted_at
+  from unnest(moved) as m
+  order by m.queue_id, m.privilege, m.grantee, m.granted_at
+  -- The row of a name that nobody has now, or of this one.
+  on conflict on constraint queue_grant_pkey do update
+  set (grantee_name, granted_at) = row(excluded.grantee_name, excluded.granted_at);
+  -- An entry that is not valid here stays as it is, as it does not run.
+  for entry in
+    select c.id, c.name, r.oid as role
+    from hooks.cron as c
+    join pg_roles as r on r.rolname::text = c.owner_name and r.oid <> c.owner
+    order by c.id
+  loop
+    begin
+      update hooks.cron as c set owner = entry.role where c.id = entry.id;
+      entries := entries + 1;
+    exception
+      when others then
+        raise warning 'schedule "%" keeps the owner that it had: %', entry.name, sqlerrm;
+    end;
+  end loop;
   update hooks.watch_owner as o set owner = r.oid
   from pg_roles as r
   where r.rolname::text = o.owner_name and r.oid <> o.owner;
   get diagnostics watches = row_count;
+  -- As hooks.grant_on_queue() did on the other server, whose memberships only pg_dumpall brings.
+  for role_name in
+    select distinct r.rolname
+    from hooks.queue_grant as g
+    join pg_roles as r on r.oid = g.grantee and r.rolname::text = g.grantee_name
+    where not pg_has_role(r.oid, 'hooks_user', 'member')
+  loop
+    begin
+      execute format('grant hooks_user to %I', role_name);
+    exception
+      -- Another transaction did it at the same time.
+      when unique_violation then null;
+    end;
+  end loop;
   perform hooks.announce();
   -- Sessions remember who made a watch.
   perform hooks.note_queue(0);
-  return grants + entries + watches;
+  return coalesce(cardinality(moved), 0) + entries + watches;
 end
 $$;
 comment on function hooks.adopt_roles() is 'Has rights on queues, schedules and watches belong to the roles that have the names now, after a restore into another server. Returns how many were changed. Superusers only: a role made anew under an old name would get what the old one had.';

@@ -84,6 +84,8 @@ begin
     return false;
   end if;
   execute format('create table hooks.%I (like hooks.%I including all)', made, relation);
+  -- LIKE copies it not.
+  execute format('alter table hooks.%I replica identity full', made);
   if early > 0 then
     execute format(
       'with moved as (delete from hooks.%I where %I >= $1 and %2$I < $2 returning *)

@@ -132,6 +132,8 @@ declare
   each_queue constant text :=
     'select m.* from hooks.queue as q cross join lateral (';
   wanted constant bigint := hooks.listed_queue(queue);
+  -- Of the clock: what the query sees may have been made after the transaction began. A literal, so that it can bound a walk.
+  moment constant text := format('%L::timestamptz', clock_timestamp());
   found text := 'true';
   range text;
   arms text[] := '{}';
@@ -163,19 +165,19 @@ begin
   range := hooks.page_range('t.created_at', 't.id', created_from, created_to, after_cursor, before_cursor);
   if state is null or state = any (waiting) then
     waits := 'select t.id, t.queue_id, t.event_id,
-         case when t.expires_at <= now() then ''expired''
-              when t.due_at > now() and t.attempt = t.attempts_before then ''scheduled''
+         case when t.expires_at <= ' || moment || ' then ''expired''
+              when t.due_at > ' || moment || ' and t.attempt = t.attempts_before then ''scheduled''
               when t.attempt > t.attempts_before then ''retrying''
               else ''pending'' end as state,
          t.attempt as attempts, t.due_at, t.created_at, null::timestamptz as finished_at,
          null::smallint as last_status, null::text as last_error, false as kept
        from hooks.message as t where ' || found || case state
-         when 'expired' then ' and t.expires_at <= now()'
-         when 'scheduled' then ' and t.due_at > now() and t.attempt = t.attempts_before'
+         when 'expired' then ' and t.expires_at <= ' || moment
+         when 'scheduled' then ' and t.due_at > ' || moment || ' and t.attempt = t.attempts_before'
          when 'retrying' then ' and t.attempt > t.attempts_before'
-         when 'pending' then ' and t.due_at <= now() and t.attempt = t.attempts_before'
+         when 'pending' then ' and t.due_at <= ' || moment || ' and t.attempt = t.attempts_before'
          else '' end
-       || case when state <> 'expired' then ' and (t.expires_at is null or t.expires_at > now())' else '' end;
+       || case when state <> 'expired' then ' and (t.expires_at is null or t.expires_at > ' || moment || ')' else '' end;
     if event_id is not null then
       arms := arms || (waits || range || paged);
     else
@@ -187,7 +189,7 @@ begin
       arms := arms || case when queue is null then each_queue || arm || ') as m' else arm end;
       if state is null or state in ('pending', 'expired') then
         arm := waits || hooks.page_range('t.due_at', 't.id', created_from, created_to, after_cursor, before_cursor) || of_each
-          || ' and t.due_at = t.created_at and t.due_at <= statement_timestamp()'
+          || ' and t.due_at = t.created_at and t.due_at <= ' || moment
           || replace(paged, 't.created_at', 't.due_at');
         arms := arms || case when queue is null then each_queue || arm || ') as m' else arm end;
       end if;

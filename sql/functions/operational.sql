@@ -37,11 +37,7 @@ begin
       return query
       with goes_to as materialized (
         select m.queue_id, m.headers, m.envelope
-        from hooks.matching_subscriptions(b.type, content, null) as m
-        join hooks.subscription as s on s.id = m.id
-        where m.transform is null
-          and m.queue_id is distinct from b.queue_id
-          and starts_with(s.pattern, 'hooks.')
+        from hooks.subscriptions_told(b.type, content, true, b.queue_id) as m
       ), published as (
         insert into hooks.event (type, payload)
         select b.type, content::text

@@ -13,7 +13,8 @@ as $$
 $$;
 comment on function hooks.replayed_headers(jsonb, text) is 'Headers of a message that repeats the one of this webhook id.';
 
--- Into a queue with a limit, one by one: the first for which there is no room is where the next call goes on.
+-- One by one: in a queue with a limit, the first for which there is no room is where the next call goes on; and a message
+-- that may not be stored any more, as the settings are others than when it was sent, must not keep the rest.
 create function hooks.replay_what_fits(
   source    bigint,
   target    bigint,
@@ -34,6 +35,8 @@ declare
   most_bytes constant bigint := (select q.max_bytes from hooks.queue as q where q.id = target);
   message record;
   replayed bigint := 0;
+  refused bigint := 0;
+  problem text;
 begin
   for message in
     select l.id, l.finished_at, l.headers, l.body, l.body_bytes, l.ordering_key, l.event_id, l.envelope
@@ -65,12 +68,21 @@ begin
             replayed, message.finished_at),
           hint = format('When there is room, go on with since => %L.', message.finished_at);
         exit;
+      when invalid_parameter_value then
+        refused := refused + 1;
+        problem := coalesce(problem, format('message %s is not replayed: %s', message.id, sqlerrm));
     end;
   end loop;
+  if problem is not null then
+    raise warning using
+      message = problem,
+      detail = format('%s messages cannot be stored as they are; %s are replayed.', refused, replayed),
+      hint = 'Send what they say anew, or change what refuses them and replay them alone.';
+  end if;
   return replayed;
 end
 $$;
-comment on function hooks.replay_what_fits is 'What hooks.replay() does where a queue refuses what is beyond its limits: stores what fits, the oldest first, and warns of the rest.';
+comment on function hooks.replay_what_fits is 'What hooks.replay() does where a queue refuses what is beyond its limits, or one message cannot be stored: stores what fits, the oldest first, and warns of the rest.';
 
 create function hooks.replay(
   queue     text,
@@ -108,23 +120,29 @@ begin
   if at = 'infinity' then
     perform hooks.refuse('due time must not be infinite', 'Give the time at which to send.');
   end if;
-  if exists (select from hooks.queue as q
-             where q.id = target and q.overflow = 'refuse' and num_nonnulls(q.max_messages, q.max_bytes) > 0) then
+  if not exists (select from hooks.queue as q
+                 where q.id = target and q.overflow = 'refuse' and num_nonnulls(q.max_messages, q.max_bytes) > 0) then
+    begin
+      insert into hooks.message (queue_id, due_at, headers, body, body_bytes, ordering_key, event_id, envelope)
+      select target, first_at + pause * (row_number() over (order by l.finished_at, l.id) - 1),
+             hooks.replayed_headers(l.headers, concat('msg_', key, '_', l.id)),
+             l.body, l.body_bytes, l.ordering_key, l.event_id, l.envelope
+      from hooks.message_log as l
+      where l.queue_id = source
+        and l.state = 'delivered'
+        and l.kept
+        and l.finished_at >= since
+        and l.finished_at < ends
+      order by l.finished_at, l.id
+      limit row_limit;
+      get diagnostics replayed = row_count;
+    exception
+      -- One that drops the oldest refuses what is larger than all that it may hold.
+      when invalid_parameter_value or configuration_limit_exceeded then null;
+    end;
+  end if;
+  if replayed is null then
     replayed := hooks.replay_what_fits(source, target, since, ends, first_at, pause, row_limit);
-  else
-    insert into hooks.message (queue_id, due_at, headers, body, body_bytes, ordering_key, event_id, envelope)
-    select target, first_at + pause * (row_number() over (order by l.finished_at, l.id) - 1),
-           hooks.replayed_headers(l.headers, concat('msg_', key, '_', l.id)),
-           l.body, l.body_bytes, l.ordering_key, l.event_id, l.envelope
-    from hooks.message_log as l
-    where l.queue_id = source
-      and l.state = 'delivered'
-      and l.kept
-      and l.finished_at >= since
-      and l.finished_at < ends
-    order by l.finished_at, l.id
-    limit row_limit;
-    get diagnostics replayed = row_count;
   end if;
   if exists (select from hooks.message_log as l
              where l.queue_id = source and l.state = 'delivered' and not l.kept

@@ -63,7 +63,7 @@ as $$
         'state', case when q.active or s.state = 'disabled' then coalesce(s.state, 'active') else 'paused' end,
         'reason', case when q.active or s.state = 'disabled' then s.reason end,
         'due', b.due, 'scheduled', b.scheduled, 'retrying', b.retrying, 'capped', b.capped,
-        'oldest_due', date_trunc('second', now() - b.oldest_due_at)::text,
+        'oldest_due', date_trunc('second', clock_timestamp() - b.oldest_due_at)::text,
         'delivered', coalesce(t.delivered, 0), 'dead', coalesce(t.dead, 0),
         'window', (select to_jsonb(w) from hooks.window_stats(c.id) as w where w.period = interval '15 minutes'),
         'minutes', hooks.hour_by_minutes(c.id)) order by c.rank desc, c.name), '[]')

@@ -355,7 +355,7 @@ comment on function hooks.check_signatures() is 'Trigger: validates which signat
 
 create trigger check_signatures
   before insert or update of signatures on hooks.queue
-  for each row when (not hooks.restoring()) execute function hooks.check_signatures();
+  for each row when (not hooks.restoring('hooks.queue')) execute function hooks.check_signatures();
 
 create function hooks.note_credentials_changed()
 returns trigger

@@ -95,6 +95,8 @@ create table hooks.tally_cancelled (
 );
 
 create index tally_cancelled_by_queue on hooks.tally_cancelled (queue_id);
+-- As for hooks.attempt_default.
+alter table hooks.tally_cancelled replica identity full;
 
 comment on table hooks.tally_cancelled is 'Cancelled messages that the worker has not added to hooks.queue_total yet.';
 comment on column hooks.tally_cancelled.queue_id is 'Their queue.';
@@ -210,6 +212,8 @@ as $$
     where t.queue_id = window_stats.queue_id
       and t.span = any (w.spans)
       and t.at >= w.since
+      -- What was counted before the clock was set back is not of this time.
+      and t.at <= clock_timestamp()
   ) as s
   cross join lateral (select hooks.histogram_quantiles(s.latency, '{0.5,0.95,0.99}') as ms) as l
   cross join lateral (select hooks.histogram_quantiles(s.duration, '{0.5,0.95,0.99}') as ms) as d
@@ -231,19 +235,21 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
   select d.n, l.scheduled, l.retrying, d.oldest, d.n >= backlog.at_most or l.n >= backlog.at_most
-  from (
+  -- Of the clock, and one for both: a message that was stored after the transaction began is due.
+  from (select clock_timestamp() as moment) as c
+  cross join lateral (
     select count(*) as n, min(m.due_at) as oldest
     from (select m.due_at from hooks.message as m
-          where m.queue_id = backlog.queue_id and m.due_at <= now()
+          where m.queue_id = backlog.queue_id and m.due_at <= c.moment
           order by m.due_at, m.id
           limit backlog.at_most) as m
   ) as d
-  cross join (
+  cross join lateral (
     select count(*) as n,
            count(*) filter (where m.attempt = m.attempts_before) as scheduled,
            count(*) filter (where m.attempt > m.attempts_before) as retrying
     from (select m.attempt, m.attempts_before from hooks.message as m
-          where m.queue_id = backlog.queue_id and m.due_at > now()
+          where m.queue_id = backlog.queue_id and m.due_at > c.moment
           order by m.due_at, m.id
           limit backlog.at_most) as m
   ) as l
@@ -259,7 +265,7 @@ select q.id as queue_id,
        coalesce(f.in_flight, 0) as in_flight,
        b.capped,
        b.oldest_due_at,
-       pg_catalog.now() - b.oldest_due_at as oldest_due_age,
+       hooks.moment() - b.oldest_due_at as oldest_due_age,
        coalesce(t.attempts, 0) as attempts,
        coalesce(t.failed, 0) as failed,
        coalesce(t.delivered, 0) as delivered,
@@ -362,7 +368,7 @@ select (select pg_catalog.count(*) from hooks.queue) as queues,
        b.live, b.due, b.scheduled, b.retrying,
        b.live >= 100000 as capped,
        o.oldest_due_at,
-       pg_catalog.now() - o.oldest_due_at as oldest_due_age,
+       c.moment - o.oldest_due_at as oldest_due_age,
        (select pg_catalog.count(*)
         from hooks.queue as q
         where not q.active
@@ -381,14 +387,17 @@ select (select pg_catalog.count(*) from hooks.queue) as queues,
        t.duration_micros / 1000.0::double precision / nullif(t.attempts, 0) as duration_mean_ms,
        t.last_success_at, t.last_failure_at, t.last_status, t.last_error_class, t.last_error,
        a.messages_per_minute, a.events_per_minute, a.subscriptions_per_minute
-from (select pg_catalog.count(*) as live,
-             pg_catalog.count(*) filter (where m.due_at <= pg_catalog.now()) as due,
-             pg_catalog.count(*) filter (where m.due_at > pg_catalog.now() and m.attempt = m.attempts_before) as scheduled,
-             pg_catalog.count(*) filter (where m.due_at > pg_catalog.now() and m.attempt > m.attempts_before) as retrying
-      from (select m.due_at, m.attempt, m.attempts_before
-            from hooks.message as m
-            order by m.queue_id, m.due_at, m.id
-            limit 100000) as m) as b
+from (select pg_catalog.clock_timestamp() as moment) as c
+cross join lateral (
+  select pg_catalog.count(*) as live,
+         pg_catalog.count(*) filter (where m.due_at <= c.moment) as due,
+         pg_catalog.count(*) filter (where m.due_at > c.moment and m.attempt = m.attempts_before) as scheduled,
+         pg_catalog.count(*) filter (where m.due_at > c.moment and m.attempt > m.attempts_before) as retrying
+  from (select m.due_at, m.attempt, m.attempts_before
+        from hooks.message as m
+        order by m.queue_id, m.due_at, m.id
+        limit 100000) as m
+) as b
 left join hooks.queue_total as t on t.queue_id = 0
 cross join (
   select pg_catalog.count(*) filter (where s.state = 'failing') as queues_failing,
@@ -414,7 +423,7 @@ left join lateral (
   cross join lateral (
     select m.due_at
     from hooks.message as m
-    where m.queue_id = p.queue_id and m.due_at <= pg_catalog.now()
+    where m.queue_id = p.queue_id and m.due_at <= c.moment
     order by m.due_at, m.id
     limit 1
   ) as m
@@ -424,13 +433,13 @@ left join lateral (
          (e.last - o.events) * f.minutes as events_per_minute,
          (s.last - o.subscriptions) * f.minutes as subscriptions_per_minute
   from (select a.* from hooks.activity as a
-        where a.at <= pg_catalog.now() - interval '1 minute'
+        where a.at <= c.moment - interval '1 minute'
         order by a.at desc
         limit 1) as o
   -- No row is added at a rescan while nothing has been made: an older one holds until then.
   cross join lateral (
     select 60 / extract(epoch from least(
-      pg_catalog.now() - o.at,
+      c.moment - o.at,
       interval '1 minute' + coalesce(pg_catalog.current_setting('hooks.rescan_interval', true)::interval, '30 seconds')
     ))::double precision as minutes
   ) as f

@@ -126,7 +126,7 @@ comment on function hooks.check_subscription() is 'Trigger: validates a subscrip
 
 create trigger check_subscription
   before insert or update on hooks.subscription
-  for each row when (not hooks.restoring()) execute function hooks.check_subscription();
+  for each row when (not hooks.restoring('hooks.subscription')) execute function hooks.check_subscription();
 
 create function hooks.subscribe(
   event_pattern text,

@@ -56,7 +56,7 @@ as $$
            array_agg(o.operation order by o.place) as operations,
            -- A TRUNCATE has no rows.
            case when bool_or(e.tgtype::integer & 1 = 1) then 'row' else 'statement' end as level,
-           max(substring(pg_get_triggerdef(e.oid), ' WHEN \((.*)\) EXECUTE FUNCTION ')) as condition,
+           max(substring(pg_get_triggerdef(e.oid), ' WHEN [(](.*)[)] EXECUTE FUNCTION ')) as condition,
            bool_and(e.tgenabled <> 'D') as enabled,
            array_agg(distinct e.tgname) as triggers
     from emitting as e
@@ -172,11 +172,15 @@ declare
   statement text;
 begin
   perform hooks.check_watch(relation, watch, wanted, condition, level);
-  select array_agg(format('create trigger %I after %s on %s %s %s execute function hooks.emit(%s)',
-                     format('hooks_watch:%s:%s', watch, o.operation), o.operation, relation,
+  -- With its schema: a temporary table is found without it here, and may not be in the path of the caller.
+  select array_agg(format('create trigger %I after %s on %I.%I %s %s execute function hooks.emit(%s)',
+                     format('hooks_watch:%s:%s', watch, o.operation), o.operation, n.nspname, c.relname,
                      hooks.trigger_level(o.operation, level), 'when (' || condition || ')', arguments))
   into statements
-  from (select distinct unnest(wanted) as operation) as o;
+  from (select distinct unnest(wanted) as operation) as o
+  cross join pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = relation;
   -- The condition is read as the caller reads it. The path is given back at the end of the function.
   perform set_config('search_path', path, true);
   foreach statement in array statements loop
@@ -213,6 +217,11 @@ begin
     and substring(t.tgname::text, '^hooks_watch:(.*):(?:insert|update|delete|truncate)$') = watch
   on conflict on constraint watch_owner_pkey do update
   set (arguments, owner, owner_name) = row(excluded.arguments, excluded.owner, excluded.owner_name);
+  if not found then
+    raise exception using errcode = 'undefined_object',
+      message = format('table %s is not watched as "%s"', relation, watch),
+      hint = 'Make the watch with hooks.watch(); an event trigger must not drop its triggers.';
+  end if;
 end
 $$;
 comment on function hooks.own_watch(regclass, text) is 'Notes that the caller made the triggers of a watch.';

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::ffi::CStr;
 
 use pgrx::AnyElement;
 use pgrx::pg_sys::{self, Oid};
@@ -9,7 +10,7 @@ use pgrx::prelude::*;
 
 use super::caller;
 use super::owner::Called;
-use super::prepared::{self, Prepared};
+use super::prepared::{self, Reading};
 use super::queue;
 use super::row::{bytes_of_text, shown};
 use crate::error::{Error, OrRaise};
@@ -154,7 +155,7 @@ struct Known {
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
-    static GRANTS_OF_QUEUE: Prepared = const { Prepared::new() };
+    static GRANTS_OF_QUEUE: Reading = const { prepared::reading() };
 }
 
 /// Most rights that a backend remembers.
@@ -199,20 +200,17 @@ fn may_with_all(role: Oid, privilege: Privilege) -> bool {
 
 /// A row counts if its role is there under the name that it had: a later role that got its number or
 /// its name is another one.
-const GRANTS: &str = "select g.privilege, g.grantee
+const GRANTS: &CStr = c"select g.privilege, g.grantee
     from hooks.queue_grant as g
     join pg_catalog.pg_authid as a on a.oid operator(pg_catalog.=) g.grantee
      and a.rolname::pg_catalog.text operator(pg_catalog.=) g.grantee_name
     where g.queue_id operator(pg_catalog.=) $1";
 
 fn is_granted(role: Oid, queue_id: i64, privilege: Privilege, called: Called) -> bool {
-    let granted: spi::Result<Vec<(String, Oid)>> = called.as_owner(|| {
-        prepared::run((&GRANTS_OF_QUEUE, GRANTS), &[queue_id.into()], |rows| {
-            rows.map(|row| {
-                let granted = row.get(1)?.ok_or(spi::Error::InvalidPosition)?;
-                Ok((granted, row.get(2)?.ok_or(spi::Error::InvalidPosition)?))
-            })
-            .collect()
+    let granted = called.as_owner(|| {
+        prepared::read_newest((&GRANTS_OF_QUEUE, GRANTS), &[queue_id.into()], |rows| {
+            let grant = |row| Some((rows.get::<String>(row, 1)?, rows.get::<Oid>(row, 2)?));
+            (0..rows.len()).filter_map(grant).collect::<Vec<_>>()
         })
     });
     let granted = granted.unwrap_or_default();

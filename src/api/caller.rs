@@ -12,8 +12,10 @@ use std::ptr;
 use pgrx::pg_guard;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
+use super::memory;
 use super::owner::Called;
 use super::silence;
+use crate::error::OrRaise;
 
 thread_local! {
     /// The callers of the functions that are running, the innermost last.
@@ -28,6 +30,7 @@ thread_local! {
 #[unsafe(no_mangle)]
 extern "C-unwind" fn call_as_owner(call: FunctionCallInfo) -> Datum {
     let called = Called::by(call);
+    memory::reserve_for_errors().or_raise();
     let _scope = silence::Scope::begin();
     let _caller = Noted::new(caller(called));
     called.as_owner(|| {
@@ -39,6 +42,22 @@ extern "C-unwind" fn call_as_owner(call: FunctionCallInfo) -> Datum {
 /// Tells PostgreSQL how `call_as_owner` is called.
 #[unsafe(no_mangle)]
 extern "C-unwind" fn pg_finfo_call_as_owner() -> &'static pg_sys::Pg_finfo_record {
+    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &V1
+}
+
+/// The validator of `hooks_plpgsql`, which is that of PL/pgSQL: it asks whether it is the one of the function's language,
+/// by the oid in the frame. `pg_upgrade` makes a language anew only if its functions come with it, as this one does.
+#[pg_guard]
+#[unsafe(no_mangle)]
+extern "C-unwind" fn check_body(call: FunctionCallInfo) -> Datum {
+    // SAFETY: the frame is that of a validator, with the oid of a function.
+    unsafe { pass_on(call, of_plpgsql(c"plpgsql_validator")) }
+}
+
+/// Tells PostgreSQL how `check_body` is called.
+#[unsafe(no_mangle)]
+extern "C-unwind" fn pg_finfo_check_body() -> &'static pg_sys::Pg_finfo_record {
     const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
     &V1
 }
@@ -62,24 +81,32 @@ impl Drop for Noted {
 /// # Safety
 /// As for any call handler.
 unsafe fn run_plpgsql(call: FunctionCallInfo) -> Datum {
-    type Handler = unsafe extern "C-unwind" fn(FunctionCallInfo) -> Datum;
     if PLPGSQL.get().is_null() {
-        // SAFETY: raises an error unless there is such a function, which stays loaded.
-        PLPGSQL.set(unsafe {
-            pg_sys::load_external_function(
-                c"$libdir/plpgsql".as_ptr(),
-                c"plpgsql_call_handler".as_ptr(),
-                true,
-                ptr::null_mut(),
-            )
-        });
+        PLPGSQL.set(of_plpgsql(c"plpgsql_call_handler"));
     }
-    // SAFETY: the call handler of PL/pgSQL takes a call frame and gives a datum, as all functions do. It
-    // finds the function to run by the oid in the frame.
+    // SAFETY: the call handler of PL/pgSQL finds the function to run by the oid in the frame.
+    unsafe { pass_on(call, PLPGSQL.get()) }
+}
+
+/// A function of PL/pgSQL's library.
+fn of_plpgsql(name: &CStr) -> *mut c_void {
+    // SAFETY: raises an error unless there is such a function, which stays loaded.
+    unsafe {
+        pg_sys::load_external_function(c"$libdir/plpgsql".as_ptr(), name.as_ptr(), true, ptr::null_mut())
+    }
+}
+
+/// Calls a function of PL/pgSQL with the frame that we were called with.
+///
+/// # Safety
+/// The frame must be as the function expects it.
+unsafe fn pass_on(call: FunctionCallInfo, function: *mut c_void) -> Datum {
+    type Function = unsafe extern "C-unwind" fn(FunctionCallInfo) -> Datum;
+    // SAFETY: it takes a call frame and gives a datum, as all functions do.
     #[expect(ffi_unwind_calls, reason = "errors of PostgreSQL are caught at the boundary")]
     unsafe {
-        let handler = std::mem::transmute::<*mut c_void, Handler>(PLPGSQL.get());
-        pg_sys::ffi::pg_guard_ffi_boundary(|| handler(call))
+        let function = std::mem::transmute::<*mut c_void, Function>(function);
+        pg_sys::ffi::pg_guard_ffi_boundary(|| function(call))
     }
 }
 

@@ -69,10 +69,7 @@ fn send_changes(call: &Call) -> Result<(), Error> {
 
 fn gathered(call: &Call, plan: &Plan) -> Result<Deposit, Error> {
     let mut deposit = Deposit::new();
-    for_each_body(call, plan, |body, key| {
-        deposit.put(body, key);
-        Ok(())
-    })?;
+    for_each_body(call, plan, |body, key| deposit.put(body, key))?;
     Ok(deposit)
 }
 
@@ -84,7 +81,7 @@ fn for_each_body(
 ) -> Result<(), Error> {
     let mut payload = Payload::new(call, plan);
     call.for_each_change(|old, new| match payload.of(old, new)? {
-        Some(body) => each(body, plan.ordering_key(old, new).as_deref()),
+        Some(body) => each(body, plan.ordering_key(old, new)?.as_deref()),
         None => Ok(()),
     })
 }

@@ -3,6 +3,7 @@
 use pgrx::prelude::*;
 
 use crate::domain::event::Metadata;
+use crate::domain::headers::MAX_STORED_BYTES;
 use crate::domain::pattern::{self, InvalidName};
 use crate::error::{Error, OrRaise};
 use crate::guc;
@@ -63,6 +64,13 @@ fn check_metadata(metadata: &[u8]) {
 }
 
 fn validate_metadata(metadata: &[u8]) -> Result<(), Error> {
+    // What is longer cannot be headers, and is not even read.
+    if metadata.len() > MAX_STORED_BYTES {
+        return Err(Error::invalid(
+            "metadata is too long for headers",
+            "Move the data into the payload.",
+        ));
+    }
     // jsonb holds numbers and depths that the parser refuses; neither can be a header.
     let json = serde_json::from_slice(metadata).map_err(|_| {
         Error::invalid(

@@ -10,11 +10,6 @@ fn place() -> String {
 }
 
 #[pg_extern(sql = false)]
-fn restoring() -> bool {
-    session::is_restoring()
-}
-
-#[pg_extern(sql = false)]
 fn library_version() -> &'static str {
     session::LIBRARY_VERSION
 }

@@ -1,11 +1,13 @@
 //! What would be sent: the request as an attempt writes it, without its secrets.
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use pgrx::prelude::*;
 use pgrx::{Spi, pg_sys};
 use serde_json::{Map, Value};
 
+use super::prepared::{self, Reading};
 use super::queue::validate_headers;
 use crate::deliver::{self, Job, Written};
 use crate::domain::exposure::{self, MASK};
@@ -20,6 +22,16 @@ use crate::store;
 
 /// A message that is not stored, but for its contents.
 const NO_MESSAGE: i64 = 0;
+
+const WAITING: &CStr = c"select m.queue_id, m.attempt from hooks.message as m
+    where m.id operator(pg_catalog.=) $1";
+
+const KEY: &CStr = c"select i.webhook_key from hooks.installation as i";
+
+thread_local! {
+    static PREPARED_WAITING: Reading = const { prepared::reading() };
+    static PREPARED_KEY: Reading = const { prepared::reading() };
+}
 
 #[pg_extern(sql = false)]
 fn preview_request(
@@ -86,13 +98,13 @@ impl Draft {
     /// A message that waits, and its queue.
     fn stored(id: i64) -> Result<(i64, Draft), Error> {
         let gone = || Error::UnknownMessage(id);
-        let (queue_id, attempt) = Spi::get_two_with_args::<i64, i32>(
-            "select m.queue_id, m.attempt from hooks.message as m where m.id = $1",
-            &[id.into()],
-        )
-        .ok()
-        .and_then(|(queue_id, attempt)| Some((queue_id?, attempt?)))
-        .ok_or_else(gone)?;
+        let waiting = prepared::read((&PREPARED_WAITING, WAITING), &[id.into()], |rows| {
+            (rows.get::<i64>(0, 1), rows.get::<i32>(0, 2))
+        });
+        let (queue_id, attempt) = waiting
+            .ok()
+            .and_then(|(queue_id, attempt)| Some((queue_id?, attempt?)))
+            .ok_or_else(gone)?;
         let key = webhook_key()?;
         let contents = Spi::connect_mut(|client| store::read_contents(client, vec![id], &key));
         let content = contents.map_err(not_read)?.remove(&id).ok_or_else(gone)?;
@@ -122,7 +134,9 @@ fn show(queue_id: i64, draft: Draft, now: Timestamp) -> Result<(String, String, 
         webhook_id: format!("msg_{}_{}", webhook_key()?, draft.id),
         attempt: draft.attempt,
         due_at: now,
+        expires_at: None,
         waited_since: None,
+        stored_at: 0,
         headers: draft.headers,
         body: draft.body,
     };
@@ -165,7 +179,7 @@ fn load(queue_id: i64) -> Result<Queue, Error> {
 }
 
 fn webhook_key() -> Result<String, Error> {
-    let key = Spi::get_one::<String>("select i.webhook_key from hooks.installation as i");
+    let key = prepared::read((&PREPARED_KEY, KEY), &[], |rows| rows.get(0, 1));
     key.ok()
         .flatten()
         .ok_or_else(|| Error::not_ready("hooks.installation has no row", "Create the extension anew."))

@@ -2,21 +2,22 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::thread::LocalKey;
 
 use pgrx::AnyElement;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::SpiTupleTable;
 
 use super::access::{self, Privilege};
 use super::owner::Called;
-use super::prepared::{self, Prepared, Statement};
+use super::prepared::{self, Reading, Rows};
 use super::row::{bytes_of_text, shown, text_argument};
 use crate::deliver::own_addresses;
 use crate::domain::endpoint::Endpoint;
-use crate::domain::headers::Headers;
+use crate::domain::headers::{self, Headers};
 use crate::error::{Error, OrRaise};
 use crate::{guc, wake};
 
@@ -62,6 +63,7 @@ fn check_headers(headers: &[u8]) {
 
 /// Whether the headers, a JSON text, may be stored with a queue or message.
 pub fn validate_headers(headers: &str) -> Result<(), Error> {
+    check_header_bytes(headers.len())?;
     // jsonb holds numbers and depths that the parser refuses; neither can be a header.
     let json = serde_json::from_str(headers).map_err(|_| {
         Error::invalid(
@@ -72,6 +74,15 @@ pub fn validate_headers(headers: &str) -> Result<(), Error> {
     Headers::from_json(&json)
         .map(|_| ())
         .map_err(|invalid| Error::invalid(invalid.message, invalid.hint))
+}
+
+/// Whether headers that take so many bytes may be valid ones: what is larger is not even read.
+pub fn check_header_bytes(bytes: usize) -> Result<(), Error> {
+    if bytes <= headers::MAX_STORED_BYTES {
+        return Ok(());
+    }
+    let invalid = headers::too_long();
+    Err(Error::invalid(invalid.message, invalid.hint))
 }
 
 /// As [`validate_headers`], of bytes in the encoding of the database.
@@ -100,8 +111,8 @@ const MOST_KNOWN: usize = 100_000;
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
-    static BY_NAME: Prepared = const { Prepared::new() };
-    static BY_ID: Prepared = const { Prepared::new() };
+    static BY_NAME: Reading = const { prepared::reading() };
+    static BY_ID: Reading = const { prepared::reading() };
 }
 
 /// Queues this backend has looked up, valid for one generation of the queue table.
@@ -159,14 +170,13 @@ pub fn by_text(name: &[u8], called: Called) -> Result<Found, Error> {
     }
     let generation = wake::queue_generation();
     // The name of the transform as bytes, in the encoding of the database.
-    let query = "select id, convert_to(transform, 'SQL_ASCII') from hooks.queue where name = $1";
+    let query = c"select id, convert_to(transform, 'SQL_ASCII') from hooks.queue where name = $1";
     let found = called.as_owner(|| {
-        look_up((&BY_NAME, query), text_argument(name), |row| {
-            let (id, transform) = row.get_two::<i64, Vec<u8>>()?;
-            Ok(id.map(|id| Found {
-                id,
-                transform: transform.map(Rc::from),
-            }))
+        look_up(&BY_NAME, query, text_argument(name), |rows| {
+            Some(Found {
+                id: rows.get(0, 1)?,
+                transform: rows.get::<Vec<u8>>(0, 2).map(Rc::from),
+            })
         })
     });
     let found = found.ok_or_else(|| Error::UnknownQueue(shown(name)))?;
@@ -183,9 +193,9 @@ pub fn require(queue_id: i64, called: Called) -> Result<(), Error> {
         return Ok(());
     }
     let generation = wake::queue_generation();
-    let by_id = "select id from hooks.queue where id operator(pg_catalog.=) $1";
+    let by_id = c"select id from hooks.queue where id operator(pg_catalog.=) $1";
     called
-        .as_owner(|| look_up((&BY_ID, by_id), queue_id.into(), |row| row.get_one::<i64>()))
+        .as_owner(|| look_up(&BY_ID, by_id, queue_id.into(), |rows| rows.get::<i64>(0, 1)))
         .ok_or(Error::UnknownQueueId(queue_id))?;
     remember(generation, |known| {
         known.ids.insert(queue_id);
@@ -220,16 +230,10 @@ fn remember(generation: Option<i64>, add: impl FnOnce(&mut Known)) {
 
 /// Runs with a snapshot of its own, newer than the generation that was read before.
 fn look_up<T>(
-    statement: Statement,
+    kept: &'static LocalKey<Reading>,
+    query: &CStr,
     key: DatumWithOid,
-    read: impl FnOnce(SpiTupleTable) -> spi::Result<Option<T>>,
+    read: impl FnOnce(&Rows) -> Option<T>,
 ) -> Option<T> {
-    let found = prepared::run(statement, &[key], |rows| {
-        if rows.is_empty() {
-            Ok(None)
-        } else {
-            read(rows.first())
-        }
-    });
-    found.ok().flatten()
+    prepared::read((kept, query), &[key], read).ok().flatten()
 }

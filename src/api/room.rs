@@ -6,13 +6,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::time::Instant;
 
 use pgrx::Spi;
 use pgrx::prelude::*;
 
 use super::owner::Called;
-use super::prepared::{self, Prepared};
+use super::prepared::{self, Prepared, Reading};
 use crate::error::Error;
 use crate::{session, wake};
 
@@ -58,6 +59,7 @@ thread_local! {
     static LIMITS: RefCell<Limits> = RefCell::default();
     static ROOMS: RefCell<HashMap<i64, Room>> = RefCell::default();
     static LIMIT_BY_ID: Prepared = const { Prepared::new() };
+    static NAME_BY_ID: Reading = const { prepared::reading() };
 }
 
 /// Takes room for a message with a body of so many bytes.
@@ -264,8 +266,13 @@ fn drop_oldest(queue_id: i64, missing: Amount) -> spi::Result<i64> {
     Ok(dropped.unwrap_or(0))
 }
 
+const NAME: &CStr = c"select q.name from hooks.queue as q where q.id operator(pg_catalog.=) $1";
+
 fn full(queue_id: i64, called: Called) -> Error {
-    let by_id = "select name from hooks.queue where id operator(pg_catalog.=) $1";
-    let name = called.as_owner(|| Spi::get_one_with_args::<String>(by_id, &[queue_id.into()]));
+    let name = called.as_owner(|| {
+        prepared::read((&NAME_BY_ID, NAME), &[queue_id.into()], |rows| {
+            rows.get::<String>(0, 1)
+        })
+    });
     Error::QueueFull(name.ok().flatten().unwrap_or_default())
 }

@@ -17,8 +17,9 @@ use pgrx::trigger_support::{
     called_as_trigger, trigger_fired_before, trigger_fired_by_insert, trigger_fired_by_update,
     trigger_fired_for_row,
 };
-use pgrx::{AnyElement, FromDatum, pg_guard, pg_sys};
+use pgrx::{AnyElement, FromDatum, pg_guard, pg_sys, varatt_is_1b_e, varsize_any};
 
+use super::memory::{self, LARGE, copied};
 use super::message;
 use super::owner::Called;
 use crate::error::{Error, OrRaise};
@@ -70,17 +71,48 @@ pub fn elements(
             &raw mut nulls,
             &raw mut count,
         );
-        let places = 0..usize::try_from(count).unwrap_or(0);
-        Ok(places
-            .map(|place| AnyElement::from_polymorphic_datum(*values.add(place), *nulls.add(place), element))
-            .collect())
+        let count = usize::try_from(count).unwrap_or(0);
+        let mut elements = memory::room_for(count)?;
+        let made = |place| AnyElement::from_polymorphic_datum(*values.add(place), *nulls.add(place), element);
+        elements.extend((0..count).map(made));
+        Ok(elements)
+    }
+}
+
+/// The types of arguments that may be large.
+const VARLENAS: [pg_sys::Oid; 5] = [
+    pg_sys::TEXTOID,
+    pg_sys::BYTEAOID,
+    pg_sys::JSONBOID,
+    pg_sys::TEXTARRAYOID,
+    pg_sys::BYTEAARRAYOID,
+];
+
+/// Whether an argument has many bytes, or is kept elsewhere, without fetching it.
+pub fn is_large(argument: &DatumWithOid) -> bool {
+    let Some(value) = argument.datum().filter(|_| VARLENAS.contains(&argument.oid())) else {
+        return false;
+    };
+    let value = value.sans_lifetime().cast_mut_ptr::<pg_sys::varlena>();
+    // SAFETY: a value of these types is a varlena, and lives as long as the argument.
+    unsafe { varatt_is_1b_e(value) || varsize_any(value) > LARGE }
+}
+
+/// Bytes of a jsonb argument, without fetching or decompressing it; 0 for null, and for other types.
+pub fn size_of_jsonb(argument: &DatumWithOid) -> usize {
+    match argument.datum() {
+        // SAFETY: a jsonb is a varlena, and lives as long as the argument.
+        Some(value) if argument.oid() == pg_sys::JSONBOID => unsafe {
+            pg_sys::toast_raw_datum_size(value.sans_lifetime())
+        },
+        _ => 0,
     }
 }
 
 /// The bytes of a text argument, in the encoding of the database.
 ///
 /// # Errors
-/// The value is not text.
+/// The value is not text, or there is no memory for it.
 pub fn bytes_of_text(value: &AnyElement) -> Result<Vec<u8>, Error> {
     if value.oid() != pg_sys::TEXTOID {
         return Err(Error::invalid(
@@ -89,10 +121,10 @@ pub fn bytes_of_text(value: &AnyElement) -> Result<Vec<u8>, Error> {
         ));
     }
     // SAFETY: the value is text, as checked, and lives as long as the call.
-    Ok(unsafe {
+    unsafe {
         let text = pg_sys::pg_detoast_datum_packed(value.datum().cast_mut_ptr());
-        pgrx::varlena::varlena_to_byte_slice(text).to_vec()
-    })
+        copied(pgrx::varlena::varlena_to_byte_slice(text))
+    }
 }
 
 /// Text of the database's encoding for an error message, which is in that encoding too: what Rust
@@ -164,6 +196,12 @@ impl<'a> NewRow<'a> {
             trigger.tg_trigtuple
         };
         Ok(NewRow { trigger, tuple })
+    }
+
+    /// Oid of `hooks.message`.
+    pub fn table(&self) -> pg_sys::Oid {
+        // SAFETY: as for `datum`.
+        unsafe { (*self.trigger.tg_relation).rd_id }
     }
 
     /// A column by number, counted from 1; `None` for null.

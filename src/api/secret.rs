@@ -11,7 +11,7 @@ use crate::domain::secret::{Form, InvalidSecret, Purpose};
 use crate::domain::signature::Scheme;
 use crate::error::{Error, OrRaise};
 use crate::session;
-use crate::vault::{self, Place, Sealed, Stored, Vault};
+use crate::vault::{self, Place, Problem, Sealed, Stored, Vault};
 
 /// What is to be stored of a secret, as one row.
 #[pg_extern(sql = false)]
@@ -32,7 +32,7 @@ fn seal_secret(
     let purpose = known_purpose(purpose).or_raise();
     let (form, public_key) = parts(check(purpose, secret).or_raise());
     let sealed = Vault::new().seal(queue_id, purpose, secret);
-    let Sealed { content, key_id } = sealed.map_err(Error::Vault).or_raise();
+    let Sealed { content, key_id } = sealed.map_err(of_vault).or_raise();
     TableIterator::once((content, key_id, form, public_key))
 }
 
@@ -67,8 +67,9 @@ fn reseal_secret(
         key_id: key_id.map(|id| String::from_utf8_lossy(id).into_owned()),
         place: Some(Place::Row(content)),
     });
+    let opened = opened.map_err(Problem::from);
     let sealed = opened.and_then(|secret| vault.seal(queue_id, purpose, secret.expose()));
-    let Sealed { content, key_id } = sealed.map_err(Error::Vault).or_raise();
+    let Sealed { content, key_id } = sealed.map_err(of_vault).or_raise();
     TableIterator::once((content, key_id))
 }
 
@@ -99,8 +100,15 @@ fn make_secret_for(purpose: &[u8]) -> String {
     generate(known_purpose(purpose).or_raise())
 }
 
+fn of_vault(problem: Problem) -> Error {
+    match problem {
+        Problem::NoRandomness => Error::not_ready("the system gives no randomness", "Try again."),
+        Problem::Unusable(problem) => Error::Vault(problem),
+    }
+}
+
 fn generate(purpose: Purpose) -> String {
-    let made = vault::generate(purpose).map_err(Error::Vault).or_raise();
+    let made = vault::generate(purpose).map_err(of_vault).or_raise();
     let made = made.ok_or_else(|| {
         Error::invalid(
             format!("a secret for {} cannot be made up", purpose.as_str()),

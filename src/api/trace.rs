@@ -6,6 +6,8 @@ use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 
 use super::prepared::{self, Prepared};
+use super::queue::check_header_bytes;
+use super::row::size_of_jsonb;
 use crate::error::Error;
 use crate::guc;
 
@@ -19,6 +21,7 @@ pub fn traced(headers: DatumWithOid<'static>) -> Result<DatumWithOid<'static>, E
     if !guc::is_traced() {
         return Ok(headers);
     }
+    check_header_bytes(size_of_jsonb(&headers))?;
     let made = prepared::run((&TRACED, "select hooks.traced($1)"), &[headers], |rows| {
         rows.first().get_one::<JsonB>()
     });

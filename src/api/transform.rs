@@ -1,7 +1,7 @@
 //! Transforms: functions of users that make the payload to send, run as whoever sends or publishes.
 
 use std::cell::OnceCell;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::mem::{offset_of, size_of};
 
 use pgrx::datum::DatumWithOid;
@@ -10,11 +10,13 @@ use pgrx::pg_catalog::pg_proc::{PgProc, ProKind};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, FunctionCallInfoBaseData, NullableDatum};
 use pgrx::{PgSqlErrorCode, PgTryBuilder, Spi, pg_guard};
 
+use super::memory::{copied, reserve_for_errors};
 use super::owner::Called;
 use super::prepared::{self, Prepared};
-use super::queue::Found;
-use super::row::{shown, text_argument};
+use super::queue::{Found, check_header_bytes};
+use super::row::{shown, size_of_jsonb, text_argument};
 use crate::error::{Error, OrRaise};
+use crate::session;
 
 /// `hooks.run_transform(call, function_id, payload, context)`, as PostgreSQL calls it.
 #[pg_guard]
@@ -79,6 +81,7 @@ impl Transform {
         let Some(call) = &queue.transform else {
             return Ok(None);
         };
+        check_header_bytes(size_of_jsonb(&headers))?;
         let arguments = [text_argument(call), queue.id.into(), headers];
         let found = called.as_owner(|| {
             prepared::run((&OF_QUEUE, QUEUE_TRANSFORM), &arguments, |rows| {
@@ -100,9 +103,11 @@ impl Transform {
     /// What the transaction did before is visible to it, and its memory goes with the connection.
     ///
     /// # Errors
-    /// The payload is not JSON, or as for [`run`].
+    /// The payload is not JSON, there is no memory for it, or as for [`run`].
     pub fn run(&self, payload: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        session::fail_if_struck(|| "session: transform".to_owned());
         Spi::connect_mut(|_| {
+            reserve_for_errors()?;
             let arguments = [self.jsonb(payload)?, self.jsonb(&self.context)?];
             // SAFETY: within a transaction; its abort pops the snapshot after an error.
             unsafe {
@@ -110,7 +115,7 @@ impl Transform {
                 pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
                 let made = run(&self.call, self.function, arguments.map(Some));
                 pg_sys::PopActiveSnapshot();
-                Ok(made?.map(|made| json(made)))
+                made?.map(|made| json(made)).transpose()
             }
         })
     }
@@ -123,13 +128,19 @@ impl Transform {
                 "Send jsonb, or take the transform from the queue with hooks.alter_queue().",
             )
         };
-        let text = CString::new(text).map_err(|_| refused())?;
+        // It would end there as a C string.
+        if text.contains(&0) {
+            return Err(refused());
+        }
         // An error that is caught here ends the statement all the same.
         // Its text would get into the log, as the context of the error.
         PgTryBuilder::new(|| {
-            // SAFETY: reads a C string, of which the value is a copy.
+            // SAFETY: so many bytes are there, and are copied to a C string, of which the value is another copy.
             let value = unsafe {
-                pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())])
+                let text = pg_sys::pnstrdup(text.as_ptr().cast(), text.len());
+                let value = pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.into())]);
+                pg_sys::pfree(text.cast());
+                value
             };
             value.ok_or_else(refused)
         })
@@ -148,12 +159,12 @@ impl Transform {
 ///
 /// # Safety
 /// The value is of type jsonb.
-unsafe fn json(value: Datum) -> Vec<u8> {
+unsafe fn json(value: Datum) -> Result<Vec<u8>, Error> {
     // SAFETY: as said; the text is a C string.
     unsafe {
         match pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(value)]) {
-            Some(text) => CStr::from_ptr(text.cast_mut_ptr()).to_bytes().to_vec(),
-            None => b"null".to_vec(),
+            Some(text) => copied(CStr::from_ptr(text.cast_mut_ptr()).to_bytes()),
+            None => Ok(b"null".to_vec()),
         }
     }
 }

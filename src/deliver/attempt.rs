@@ -51,6 +51,8 @@ pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt
         outcome,
         attempted_at,
         waited_since: job.message.waited_since,
+        due_at: job.message.due_at,
+        stored_at: job.message.stored_at,
         duration: started.elapsed(),
         response,
         method: job.queue.method,
@@ -68,6 +70,8 @@ impl Attempt {
             outcome: Outcome::Fault { detail },
             attempted_at: now(),
             waited_since: job.message.waited_since,
+            due_at: job.message.due_at,
+            stored_at: job.message.stored_at,
             duration: Duration::ZERO,
             response: Response::default(),
             method: job.queue.method,
@@ -77,7 +81,7 @@ impl Attempt {
     }
 }
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let elapsed = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::Response;
+use crate::fault;
 
 /// What is read and thrown away after the kept bytes, at most. A body read to its end leaves the
 /// connection fit for the next request; beyond this, a new connection is cheaper.
@@ -11,7 +12,7 @@ const MAX_DRAIN: usize = 64 * 1024;
 /// Bytes read at a time; on the stack of each thread.
 const CHUNK: usize = 1024;
 
-/// Reads `body`, keeps the first `limit` bytes, and never holds more than that.
+/// Reads `body`, keeps the first `limit` bytes, and never holds more than that; less if there is no memory for it.
 ///
 /// `length` is what the header of the answer said, if anything. Whatever goes wrong on the way only ends
 /// the body early: the receiver has answered by then.
@@ -32,6 +33,10 @@ pub fn capture(mut body: impl Read, length: Option<u64>, limit: usize) -> Respon
             Ok(0) => return response,
             Ok(amount) => {
                 let kept = amount.min(room);
+                if fault::strikes("memory: answer") || response.body.try_reserve(kept).is_err() {
+                    response.truncated = true;
+                    return response;
+                }
                 response.body.extend_from_slice(&chunk[..kept]);
                 response.truncated |= kept < amount;
                 drained += amount - kept;

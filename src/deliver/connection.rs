@@ -18,6 +18,9 @@ use super::trace;
 /// Parts of a request up to this many bytes are sent together, headers and body in one packet.
 const HOLD_BYTES: usize = 8 * 1024;
 
+/// Most bytes of informational answers before the answer.
+const MOST_INFORMATIONAL: usize = 16 * 1024;
+
 /// How long to wait for the receiver's system to say that it closed a kept connection before the request
 /// came: longer than a round trip.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
@@ -131,6 +134,13 @@ impl Transport for Connection {
         if self.desk.input_append_buf().is_empty() {
             let size = self.desk.input().len();
             return Err(Error::LargeResponseHeader(size, size));
+        }
+        // A receiver could go on with them for as long as the timeout is, and keep a processor busy.
+        if self.desk.informational() > MOST_INFORMATIONAL {
+            return Err(Error::LargeResponseHeader(
+                self.desk.informational(),
+                MOST_INFORMATIONAL,
+            ));
         }
         match self.send(0).and_then(|()| self.receive()) {
             Ok(0) if self.is_stale(true, deadline) => Err(stale(&io::ErrorKind::UnexpectedEof.into())),

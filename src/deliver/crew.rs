@@ -20,12 +20,13 @@ use super::growth::Patience;
 use super::roster::{Bell, Roster};
 use super::running::Begun;
 use super::{Attempt, Job, attempt, thread};
+use crate::domain::outcome::Outcome;
 use crate::fault;
 
 /// Enough for a TLS handshake in a debug build; only what is touched takes memory.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// An attempt that waits for a descriptor for longer than this is worth a complaint.
+/// How long an attempt waits for a descriptor here. Meanwhile nobody heeds what becomes of the message.
 const BEARABLE: Duration = Duration::from_secs(1);
 
 /// The threads, their line of jobs, and where their results go.
@@ -141,8 +142,9 @@ impl Crew {
         let bell = Arc::default();
         let mut coming = Coming::Called;
         while let Some((job, client, begun)) = self.next(&bell, coming) {
-            if let Some(attempt) = self.attempt(group, client, &job) {
-                self.finished.push(attempt);
+            match self.attempt(group, client, &job) {
+                Some(attempt) => self.finished.push(attempt),
+                None => self.finished.give_back(job),
             }
             coming = Coming::Back(begun);
         }
@@ -150,17 +152,26 @@ impl Crew {
     }
 
     /// Makes the attempt. It begins when the machine has what it takes; until then the message waits, and
-    /// nobody is to blame but the machine. `None` when the pool is closed before that: no attempt was made.
+    /// nobody is to blame but the machine. `None` when that takes too long, or the message has expired in the line,
+    /// or the pool is closed: no attempt was made.
     fn attempt(&self, group: &Group, mut client: Arc<Client>, job: &Job) -> Option<Attempt> {
         let since = Instant::now();
         loop {
+            if job.message.expires_at.is_some_and(|at| at <= attempt::now()) {
+                return None;
+            }
             match attempt::perform(group, &client, job) {
+                Ok(Attempt {
+                    outcome: Outcome::Accepted { .. },
+                    ..
+                }) if fault::strikes("bug: sent twice") => {}
                 Ok(attempt) => return Some(attempt),
                 Err(Shortage(_)) if self.roster().closing => return None,
-                Err(Shortage(detail)) => {
-                    if since.elapsed() > BEARABLE {
-                        self.finished.complain(format!("{detail}; deliveries wait"));
-                    }
+                Err(Shortage(detail)) if since.elapsed() > BEARABLE => {
+                    self.finished.complain(format!("{detail}; deliveries wait"));
+                    return None;
+                }
+                Err(Shortage(_)) => {
                     client.pause();
                     client = self.client();
                 }
@@ -244,4 +255,50 @@ fn wait<'a>(bell: &Bell, roster: MutexGuard<'a, Roster>, limit: Duration) -> Mut
         .wait_timeout(roster, limit)
         .unwrap_or_else(PoisonError::into_inner)
         .0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{job, queue, settings};
+    use super::*;
+    use crate::domain::outcome::Outcome;
+
+    /// A crew with one job in the line, and so many threads of which one has not come yet.
+    fn waiting(threads: usize) -> Arc<Crew> {
+        let crew = Crew::new(Client::new(settings()), Duration::from_secs(1)).expect("a crew");
+        let mut roster = crew.roster();
+        roster.enqueue(job(&Arc::new(queue("http://127.0.0.1:9/")), 7), Instant::now());
+        (roster.threads, roster.arriving) = (threads, 1);
+        drop(roster);
+        crew
+    }
+
+    #[test]
+    fn thread_that_the_system_refuses_leaves_its_work_to_others() {
+        let crew = waiting(2);
+        crew.refused(&io::ErrorKind::WouldBlock.into());
+        let mut attempts = Vec::new();
+        crew.finished().take(&mut attempts);
+        assert!(attempts.is_empty());
+        assert_eq!((crew.threads(), crew.roster().arriving), (1, 0));
+        assert_eq!(crew.close().len(), 1);
+    }
+
+    #[test]
+    fn without_any_thread_what_waits_fails_at_once() {
+        let crew = waiting(1);
+        crew.refused(&io::Error::from_raw_os_error(nix::libc::EAGAIN));
+        let mut attempts = Vec::new();
+        crew.finished().take(&mut attempts);
+        assert_eq!(attempts.len(), 1);
+        assert_eq!((attempts[0].message_id, attempts[0].attempt), (7, 1));
+        match &attempts[0].outcome {
+            Outcome::Fault { detail } => {
+                assert!(detail.starts_with("could not start a thread: "), "{detail}")
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(attempts[0].duration, Duration::ZERO);
+        assert!(crew.close().is_empty());
+    }
 }

@@ -25,6 +25,10 @@ pub struct Desk {
     most_input: usize,
     /// Whether anything was consumed since something came in. Otherwise ureq needs more of it.
     progress: bool,
+    /// Bytes of informational answers that were consumed, of which there may be any number before the answer.
+    informational: usize,
+    /// Whether something else was.
+    answered: bool,
 }
 
 impl Desk {
@@ -47,12 +51,18 @@ impl Desk {
         desk.held.clear();
         desk.unread = 0..0;
         desk.progress = false;
+        (desk.informational, desk.answered) = (0, false);
         let _ = SPARE.try_with(|spare| spare.set(Some(desk)));
     }
 
     /// Holds back the first `amount` bytes of the output.
     pub fn hold(&mut self, amount: usize) {
         self.held.extend_from_slice(&self.output[..amount]);
+    }
+
+    /// Bytes of the answers of a status of 1xx that came so far.
+    pub fn informational(&self) -> usize {
+        self.informational
     }
 
     fn grow_input(&mut self, bytes: usize) {
@@ -99,6 +109,10 @@ impl Buffers for Desk {
 
     fn input_consume(&mut self, amount: usize) {
         self.progress = amount > 0;
+        if amount > 0 && !self.answered {
+            self.answered = !is_informational(&self.input()[..amount]);
+            self.informational += if self.answered { 0 } else { amount };
+        }
         self.unread.start += amount;
     }
 
@@ -112,6 +126,11 @@ impl Buffers for Desk {
     fn can_use_input(&self) -> bool {
         !self.unread.is_empty() && self.progress
     }
+}
+
+/// Whether an answer begins with a status of 1xx.
+fn is_informational(answer: &[u8]) -> bool {
+    answer.starts_with(b"HTTP/") && answer.iter().skip_while(|byte| **byte != b' ').nth(1) == Some(&b'1')
 }
 
 #[cfg(test)]
@@ -147,6 +166,25 @@ mod tests {
         desk.input_append_buf()[..2].copy_from_slice(b"ef");
         desk.input_appended(2);
         assert_eq!(desk.input(), b"cdef");
+    }
+
+    #[test]
+    fn informational_answers_are_counted_until_the_answer() {
+        let mut desk = Desk::take(4 * SMALL_INPUT, 100);
+        for (consumed, counted) in [
+            (&b""[..], 0),
+            (b"HTTP/1.1 103 x\r\n\r\n", 18),
+            (b"HTTP/1.1 100 x\r\n\r\n", 36),
+            (b"HTTP/1.1 200 x\r\n\r\n", 36),
+            (b"HTTP/1.1 103 of the body", 36),
+        ] {
+            desk.input_append_buf()[..consumed.len()].copy_from_slice(consumed);
+            desk.input_appended(consumed.len());
+            desk.input_consume(consumed.len());
+            assert_eq!(desk.informational(), counted);
+        }
+        desk.leave();
+        assert_eq!(Desk::take(4 * SMALL_INPUT, 100).informational(), 0);
     }
 
     #[test]

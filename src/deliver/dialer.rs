@@ -44,7 +44,7 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// A socket to the first address that takes one. Each gets an equal share of the time that is left.
+    /// A socket to the first address that takes one.
     fn dial(&self, addresses: &[SocketAddr], limit: &Limit) -> Result<Socket, Error> {
         let mut last = Failure::Unreachable {
             cause: Unreachable::Connect,
@@ -52,8 +52,7 @@ impl Dialer {
         }
         .into();
         for (index, address) in addresses.iter().enumerate() {
-            let shares = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-            let deadline = Instant::now() + limit.left() / shares;
+            let deadline = share(limit.deadline(), addresses.len() - index);
             trace::note(|trace| trace.address = Some(*address));
             let dialled = match &self.proxy {
                 Some(proxy) => self.dial_through(proxy, *address, deadline, limit),
@@ -83,9 +82,10 @@ impl Dialer {
         limit: &Limit,
     ) -> Result<Socket, Error> {
         let mut last = io::ErrorKind::AddrNotAvailable.into();
-        for via in addresses_of(&self.lookups, proxy.host(), limit)?.iter() {
+        let addresses = addresses_of(&self.lookups, proxy.host(), limit)?;
+        for (index, via) in addresses.iter().enumerate() {
             let via = SocketAddr::new(*via, proxy.port());
-            match self.open(&via, deadline) {
+            match self.open(&via, share(deadline, addresses.len() - index)) {
                 Ok(socket) => {
                     return tunnel::open(socket, target).map_err(|why| no_tunnel(target, why, limit));
                 }
@@ -166,6 +166,13 @@ impl fmt::Debug for Dialer {
     }
 }
 
+/// When the first of so many addresses has had its share: each gets an equal one of the time that is left.
+fn share(deadline: Instant, addresses: usize) -> Instant {
+    let now = Instant::now();
+    let shares = u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
+    now + deadline.saturating_duration_since(now) / shares
+}
+
 fn refused(address: &str, error: &io::Error, limit: &Limit) -> Error {
     if error.kind() == io::ErrorKind::TimedOut && limit.left().is_zero() {
         return limit.ran_out(Unreachable::Connect, &format!("connecting to {address}"));
@@ -196,4 +203,40 @@ fn no_tunnel(target: SocketAddr, why: NoTunnel, limit: &Limit) -> Error {
 fn short(error: &io::Error) -> Error {
     let detail = format!("could not open a socket: {}", io_detail(error));
     Failure::Shortage { detail }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use ureq::Timeout;
+    use ureq::unversioned::transport::NextTimeout;
+
+    use super::super::tests::busy;
+    use super::super::tests::receiver::Receiver;
+    use super::*;
+
+    #[test]
+    fn proxy_is_reached_when_the_first_of_its_addresses_swallows_connections() {
+        let proxy = Receiver::answering("HTTP/1.1 200 Connection established\r\n\r\n");
+        let _hole = busy(("127.0.0.2", proxy.port()));
+        let addresses: Arc<[IpAddr]> = Arc::new([[127, 0, 0, 2].into(), [127, 0, 0, 1].into()]);
+        let dialer = Dialer {
+            certificate: None,
+            tls: Arc::new(Tls::new(None)),
+            descriptors: Arc::new(Descriptors::new(4)),
+            idle: Arc::default(),
+            lookups: Arc::new(Lookups::new(move |_| Ok(Arc::clone(&addresses)))),
+            proxy: Proxy::parse(&format!("http://proxy.test:{}", proxy.port())).expect("a URL"),
+        };
+        let timeout = NextTimeout {
+            after: Duration::from_secs(4).into(),
+            reason: Timeout::Global,
+            ..NextTimeout::default()
+        };
+        let target = SocketAddr::from(([127, 0, 0, 1], 9));
+        let socket = dialer.dial(&[target], &Limit::new(timeout, CONNECT_BOUND));
+        assert!(socket.is_ok(), "{:?}", socket.err());
+        assert_eq!(proxy.requests().len(), 1);
+    }
 }

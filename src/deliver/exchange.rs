@@ -62,7 +62,7 @@ impl Exchange<'_> {
             Ok((answer, echo)) => {
                 self.show_answer(answer.headers(), &echo);
                 let accepted = &self.queue().accepted;
-                let (outcome, mut response) = accept(accepted, answer, self.capture_limit, self.now);
+                let (outcome, mut response) = accept(accepted, answer, self.capture_limit, self.time());
                 echo.mask(&mut response.body, response.truncated);
                 Ok((outcome, response))
             }
@@ -76,6 +76,12 @@ impl Exchange<'_> {
                 )),
             },
         }
+    }
+
+    /// The time now, which is later than the one that the request tells.
+    fn time(&self) -> Timestamp {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.now.after(self.queue().timeout.saturating_sub(left))
     }
 
     fn queue(&self) -> &Queue {
@@ -103,7 +109,7 @@ impl Exchange<'_> {
     fn send_with_token(&self, auth: &Auth, credentials: &Arc<ClientCredentials>) -> Result<Answer, Cause> {
         let wallet = self.tokens.wallet(credentials, auth.certificate.as_ref());
         let ask = |deadline| {
-            let token = ask_for_token(self.agent, credentials, self.now, deadline);
+            let token = ask_for_token(self.agent, credentials, self.time(), deadline);
             // What is shown of the attempt is of the receiver alone.
             trace::take();
             token
@@ -171,7 +177,7 @@ impl Exchange<'_> {
     }
 }
 
-/// What an answer means to a queue that accepts these statuses.
+/// What an answer means to a queue that accepts these statuses. Its header came at `now`.
 pub fn accept(
     accepted: &AcceptedStatuses,
     answer: http::Response<Body>,

@@ -100,3 +100,84 @@ fn failure(error: &Error) -> Option<&Failure> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(7);
+
+    fn detail() -> String {
+        "why".to_owned()
+    }
+
+    #[test]
+    fn failures_of_our_own_travel_through_the_client_unchanged() {
+        let cause = Unreachable::Blocked;
+        let detail = detail();
+        for (failure, expected) in [
+            (
+                Failure::Unreachable {
+                    cause,
+                    detail: detail.clone(),
+                },
+                Outcome::Unreachable {
+                    cause,
+                    detail: detail.clone(),
+                },
+            ),
+            (
+                Failure::Stale {
+                    detail: detail.clone(),
+                },
+                Outcome::ConnectionLost {
+                    detail: detail.clone(),
+                },
+            ),
+            (
+                Failure::Shortage {
+                    detail: detail.clone(),
+                },
+                Outcome::Fault {
+                    detail: detail.clone(),
+                },
+            ),
+        ] {
+            let is_short = matches!(failure, Failure::Shortage { .. });
+            let stale = matches!(failure, Failure::Stale { .. });
+            let error = Error::from(failure);
+            assert_eq!(error.to_string(), "other: why");
+            assert_eq!(shortage(&error), is_short.then_some("why"));
+            assert_eq!(is_stale(&error), stale);
+            assert_eq!(outcome(&error, TIMEOUT), expected);
+        }
+    }
+
+    #[test]
+    fn errors_of_the_client_are_told_apart() {
+        let lost = |detail: &str| Outcome::ConnectionLost {
+            detail: detail.to_owned(),
+        };
+        let reset = io::Error::from_raw_os_error(Errno::ECONNRESET as i32);
+        let closed = io::Error::from(io::ErrorKind::UnexpectedEof);
+        for (error, expected) in [
+            (
+                Error::Timeout(ureq::Timeout::Global),
+                Outcome::TimedOut { after: TIMEOUT },
+            ),
+            (Error::Io(reset), lost("Connection reset by peer")),
+            (Error::Io(closed), lost("connection closed before an answer")),
+            (
+                Error::LargeResponseHeader(9, 8),
+                lost("header of the answer is longer than 8 bytes"),
+            ),
+        ] {
+            assert_eq!(shortage(&error), None);
+            assert!(!is_stale(&error));
+            assert_eq!(outcome(&error, TIMEOUT), expected);
+        }
+        // What no request of ours leads to is our fault, and not the receiver's.
+        let fault = outcome(&Error::HostNotFound, TIMEOUT);
+        assert_eq!(fault.error_class(), Some("fault"));
+    }
+}

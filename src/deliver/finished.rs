@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::Attempt;
+use super::{Attempt, Job};
 use crate::fault;
 
 /// One complaint in this time is enough.
@@ -25,6 +25,7 @@ pub struct Finished {
 #[derive(Default)]
 struct Shelf {
     attempts: Vec<Attempt>,
+    unstarted: Vec<Job>,
     /// Whether the eventfd was written, or is about to be, since the last take.
     announced: bool,
     /// Fewer are not announced; 0 counts as 1.
@@ -37,7 +38,8 @@ struct Shelf {
 impl Shelf {
     /// Whether the eventfd is to be written now.
     fn is_news(&mut self) -> bool {
-        let news = !self.announced && !self.attempts.is_empty() && self.attempts.len() >= self.enough;
+        let enough = !self.attempts.is_empty() && self.attempts.len() >= self.enough;
+        let news = !self.announced && (enough || !self.unstarted.is_empty());
         self.announced |= news;
         news
     }
@@ -67,6 +69,20 @@ impl Finished {
         let news = shelf.is_news();
         drop(shelf);
         self.announce(news);
+    }
+
+    /// Gives back a job that no attempt was made of, and announces it.
+    pub fn give_back(&self, job: Job) {
+        let mut shelf = self.shelf();
+        shelf.unstarted.push(job);
+        let news = shelf.is_news();
+        drop(shelf);
+        self.announce(news);
+    }
+
+    /// The jobs that were given back.
+    pub fn take_unstarted(&self) -> Vec<Job> {
+        mem::take(&mut self.shelf().unstarted)
     }
 
     /// From now on announces only when at least `enough` attempts wait. The taker sees to it that it

@@ -45,3 +45,39 @@ impl Limit {
         Failure::Unreachable { cause, detail }.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ureq::Timeout;
+
+    use super::*;
+
+    fn limit(timeout: Duration, bound: Duration) -> Limit {
+        let timeout = NextTimeout {
+            after: timeout.into(),
+            reason: Timeout::Global,
+            ..NextTimeout::default()
+        };
+        Limit::new(timeout, bound)
+    }
+
+    #[test]
+    fn earlier_of_both_is_the_deadline_and_says_how_the_attempt_ends() {
+        let (short, long) = (Duration::from_millis(1500), Duration::from_secs(600));
+        let of_queue = limit(short, long);
+        assert!(of_queue.left() <= short && of_queue.deadline() <= Instant::now() + short);
+        let ran_out = of_queue.ran_out(Unreachable::Dns, "resolving host \"a\"");
+        assert!(matches!(ran_out, Error::Timeout(Timeout::Global)), "{ran_out:?}");
+        let ours = limit(long, short);
+        assert!(ours.left() <= short);
+        let expected = Failure::Unreachable {
+            cause: Unreachable::Dns,
+            detail: "resolving host \"a\" took longer than 1500 ms".to_owned(),
+        };
+        match ours.ran_out(Unreachable::Dns, "resolving host \"a\"") {
+            Error::Other(other) => assert_eq!(other.downcast_ref(), Some(&expected)),
+            other => panic!("{other:?}"),
+        }
+        assert!(limit(Duration::ZERO, long).left().is_zero());
+    }
+}

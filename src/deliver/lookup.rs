@@ -63,13 +63,13 @@ impl Lookups {
         let older = match known {
             Some((answer, Age::Fresh)) => return answer,
             Some((Ok(addresses), Age::Aging)) => {
-                self.join(&mut book, host, true);
+                self.join(&mut book, host);
                 return Ok(addresses);
             }
             Some((Ok(addresses), Age::Stale)) => Some(addresses),
             _ => None,
         };
-        let flight = self.join(&mut book, host, older.is_some());
+        let flight = self.join(&mut book, host);
         let until = match older {
             Some(_) => deadline.min(flight.since + PATIENCE),
             None => deadline,
@@ -104,11 +104,11 @@ impl Lookups {
     }
 
     /// The lookup of `host` that is under way, or a new one.
-    fn join(self: &Arc<Self>, book: &mut Book, host: &str, refresh: bool) -> Arc<Flight> {
+    fn join(self: &Arc<Self>, book: &mut Book, host: &str) -> Arc<Flight> {
         if let Some(flight) = book.under_way.get(host) {
             return Arc::clone(flight);
         }
-        let flight = book.enqueue(host, refresh, Instant::now());
+        let flight = book.enqueue(host, Instant::now());
         let startable = book.startable();
         if startable > 0 && startable <= book.idle {
             self.work.notify_one();

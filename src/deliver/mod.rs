@@ -83,8 +83,12 @@ pub struct Attempt {
     pub attempt: u32,
     pub outcome: Outcome,
     pub attempted_at: Timestamp,
+    /// As in [`Message::due_at`].
+    pub due_at: Timestamp,
     /// As in [`Message::waited_since`].
     pub waited_since: Option<Timestamp>,
+    /// As in [`Message::stored_at`].
+    pub stored_at: i64,
     pub duration: Duration,
     pub response: Response,
     /// The method, and the URL as it may be shown.

@@ -36,9 +36,9 @@ impl Pool {
         self.as_fd().as_raw_fd()
     }
 
-    /// Hands over a job. Exactly one [`Attempt`] comes back for it, unless the pool is closed first, about as late as the queue's timeout
-    /// at most once a thread has taken it and has a socket for it. More jobs than `max_threads` wait for a
-    /// free thread.
+    /// Hands over a job. Exactly one [`Attempt`] comes back for it, about as late as the queue's timeout at most
+    /// once a thread has taken it and has a socket for it; or the job itself, see [`Pool::take_unstarted`], unless
+    /// the pool is closed first. More jobs than `max_threads` wait for a free thread.
     pub fn submit(&self, job: Job) {
         self.crew.submit(job);
     }
@@ -47,6 +47,13 @@ impl Pool {
     pub fn take_finished(&self, into: &mut Vec<Attempt>) {
         self.crew.finished().take(into);
         self.crew.nudge();
+    }
+
+    /// Jobs of which no attempt was made: the message expired before, or this machine had no socket for it within a
+    /// second. [`Pool::wake_fd`] announces them too.
+    #[must_use]
+    pub fn take_unstarted(&self) -> Vec<Job> {
+        self.crew.finished().take_unstarted()
     }
 
     /// What the operator should know about attempts that cannot be made, for the server's log: at most one

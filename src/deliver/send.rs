@@ -76,11 +76,15 @@ fn run_with(
     agent.run(request.build())
 }
 
+/// Bytes of a line of a header beside name and value: the colon, a space, the line's end, and the empty line,
+/// which ureq writes together with the last.
+const AROUND: usize = 6;
+
 /// How long the parts are in which a request is written: any line of its header must fit into one.
 fn output_bytes(headers: &HeaderMap, body_bytes: usize) -> usize {
     let lines = headers
         .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4);
+        .map(|(name, value)| name.as_str().len() + value.len() + AROUND);
     lines
         .chain([body_bytes.min(MOST_OUTPUT), LEAST_OUTPUT])
         .max()

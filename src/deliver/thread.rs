@@ -1,7 +1,7 @@
 //! Starting threads that no signal ever reaches, and whose panics tell no secrets.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, Write};
 use std::panic;
 use std::sync::Once;
 use std::thread::Builder;
@@ -44,7 +44,8 @@ fn hush_panics() {
                 return before(info);
             }
             let place = info.location().map(ToString::to_string).unwrap_or_default();
-            eprintln!("pg_hooks: panic at {place}");
+            // Where nothing can be written, eprintln would panic again, which ends the server.
+            let _ = writeln!(io::stderr(), "pg_hooks: panic at {place}");
             let _ = PANICKED_AT.try_with(|at| at.replace(place));
         }));
     });

@@ -56,13 +56,14 @@ pub fn ask_for_token(
             });
         }
     };
+    let answered_at = now.after(began.elapsed());
     let (header, body) = answer.into_parts();
     let length = body.content_length();
     let body = capture(body.into_reader(), length, MAX_ANSWER_BYTES);
     let status = header.status.as_u16();
     read_answer(credentials, status, &body.body, !body.truncated).map_err(|detail| {
         let asked = header.headers.get(RETRY_AFTER);
-        let asked = asked.and_then(|value| retry_after::parse(value.to_str().ok()?, now));
+        let asked = asked.and_then(|value| retry_after::parse(value.to_str().ok()?, answered_at));
         Miss::Refused {
             detail,
             pause: asked.unwrap_or(PAUSE).clamp(PAUSE, MOST_PAUSE),

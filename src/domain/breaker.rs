@@ -125,6 +125,12 @@ impl Breaker {
         }
     }
 
+    /// What failed so far is not counted any more; an open one stays open until its next probe.
+    pub fn forget_failures(&mut self) {
+        self.failed_probes = 0;
+        self.parts = [NOTHING_COUNTED; PARTS];
+    }
+
     /// The clock was set back: it opens no later, and what it counted is forgotten, as that lies ahead now.
     pub fn set_back(&mut self, by: Duration) {
         self.parts = [NOTHING_COUNTED; PARTS];
@@ -296,5 +302,27 @@ mod tests {
         count(&mut breaker, 0, 10, 0);
         assert_eq!(breaker.count(&POLICY, false, seconds(0), seconds(5)), None);
         assert_eq!(breaker.ready_at(), seconds(30));
+    }
+
+    #[test]
+    fn open_breaker_tries_as_much_earlier_as_the_clock_was_set_back() {
+        let mut breaker = Breaker::default();
+        assert_eq!(
+            count(&mut breaker, 0, 10, 1000),
+            Some(Change::Tripped { until: seconds(1030) })
+        );
+        breaker.set_back(Duration::from_secs(600));
+        assert_eq!(breaker.ready_at(), seconds(430));
+        assert_eq!(breaker.allowance(0, seconds(429)), 0);
+        assert_eq!(breaker.allowance(0, seconds(430)), 1);
+    }
+
+    #[test]
+    fn failures_before_the_clock_was_set_back_are_forgotten() {
+        let mut breaker = Breaker::default();
+        assert_eq!(count(&mut breaker, 0, 9, 1000), None);
+        breaker.set_back(Duration::from_secs(10));
+        assert_eq!(count(&mut breaker, 0, 9, 990), None);
+        assert_eq!(breaker.ready_at(), Timestamp::MIN);
     }
 }

@@ -109,6 +109,8 @@ impl Press {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     const MINUTE: i64 = 60_000_000;
@@ -147,5 +149,35 @@ mod tests {
             press.settle(true);
         }
         assert!(press.windows.len() <= CROWD);
+    }
+
+    #[test]
+    fn every_event_is_of_a_reserved_type_of_its_own() {
+        let kinds = [
+            Kind::Dead,
+            Kind::Tripped,
+            Kind::Recovered,
+            Kind::Disabled,
+            Kind::Missed,
+        ];
+        let types: HashSet<&str> = kinds.map(Kind::event_type).into();
+        assert_eq!(types.len(), kinds.len());
+        assert!(types.iter().all(|name| name.starts_with(RESERVED_PREFIX)));
+    }
+
+    #[test]
+    fn subject_with_something_left_to_say_is_remembered_for_a_day() {
+        let crowd = |press: &mut Press, at: i64| {
+            for subject in 1..2000 {
+                press.admit(Kind::Missed, subject, Timestamp(at));
+            }
+        };
+        let mut press = Press::default();
+        assert_eq!(told(&mut press, 0, 12, 0).len(), 10);
+        crowd(&mut press, 2 * MINUTE);
+        assert_eq!(told(&mut press, 0, 1, 60 * MINUTE), [2]);
+        assert_eq!(told(&mut press, 0, 12, 61 * MINUTE).len(), 10);
+        crowd(&mut press, 61 * MINUTE + 24 * 60 * MINUTE);
+        assert_eq!(told(&mut press, 0, 1, 61 * MINUTE + 25 * 60 * MINUTE), [0]);
     }
 }

@@ -200,23 +200,25 @@ pub fn expand(
 ///
 /// `None` when all are null or empty. A key of more than `most` bytes becomes its hash.
 pub fn key(values: impl IntoIterator<Item = Option<Vec<u8>>>, most: usize) -> Option<Vec<u8>> {
-    let mut parts = Vec::new();
-    let mut is_empty = true;
-    for value in values {
-        is_empty &= value.as_ref().is_none_or(Vec::is_empty);
-        parts.push(value.unwrap_or_default());
+    let parts: Vec<Vec<u8>> = values.into_iter().map(Option::unwrap_or_default).collect();
+    if parts.iter().all(Vec::is_empty) {
+        return None;
     }
-    let key = parts.join(&b',');
-    match key.len() {
-        _ if is_empty => None,
-        length if length > most => Some(format!("fnv1a:{:016x}", fnv1a(&key)).into_bytes()),
-        _ => Some(key),
+    let bytes: usize = parts.iter().map(Vec::len).sum();
+    if bytes + parts.len() - 1 <= most {
+        return Some(parts.join(&b','));
     }
+    // Not joined: values may be of any size.
+    let joined = parts.iter().enumerate().flat_map(|(place, part)| {
+        let comma = (place > 0).then_some(&b',');
+        comma.into_iter().chain(part)
+    });
+    Some(format!("fnv1a:{:016x}", fnv1a(joined)).into_bytes())
 }
 
 /// The 64-bit FNV-1a hash, the same in every release.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+fn fnv1a<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }

@@ -207,4 +207,12 @@ mod tests {
         let mut failing = Failing::noted(at(0), at(DAY));
         assert_eq!(failing.count(true, LIMIT, at(DAY)), Some(FailingChange::Forget));
     }
+
+    #[test]
+    fn short_limit_is_noted_more_often() {
+        let limit = Some(Duration::from_secs(100));
+        let attempts = [0, 9, 10, 19, 20].map(|second| (second, false));
+        let noted = [None, None, note(0, 10), None, note(0, 20)];
+        assert_eq!(run(limit, &attempts), noted);
+    }
 }

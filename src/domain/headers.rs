@@ -15,6 +15,9 @@ pub const MAX_VALUE_BYTES: usize = 8192;
 /// All names and values together, in bytes. Receivers take from 8 kB to 64 kB.
 pub const MAX_TOTAL_BYTES: usize = 64 * 1024;
 
+/// No valid headers, with those that are added, take more bytes as JSON or jsonb: each may be escaped.
+pub const MAX_STORED_BYTES: usize = 256 * 1024;
+
 /// Names that the connection, the HTTP client or pg_hooks itself sets.
 const RESERVED: [&str; 9] = [
     "host",
@@ -66,23 +69,19 @@ impl Headers {
             ));
         }
         let headers = Headers::from_stored_json(json)?;
-        let bytes = headers.iter().map(|(name, value)| name.len() + value.len());
+        let own = || headers.iter().filter(|(name, _)| !is_added(name));
+        let bytes = own().map(|(name, value)| name.len() + value.len());
         if bytes.sum::<usize>() > MAX_TOTAL_BYTES {
-            return Err(invalid(
-                format!("headers are longer than {MAX_TOTAL_BYTES} bytes together"),
-                "Move the data into the body.",
-            ));
+            return Err(too_long());
         }
         // RFC 9110, section 5.5: they are no part of a value, and get lost on the way.
         let is_padded = |value: &str| value.starts_with([' ', '\t']) || value.ends_with([' ', '\t']);
-        let mut own = headers.iter().filter(|(name, _)| !is_added(name));
-        if let Some((name, _)) = own.find(|(_, value)| is_padded(value)) {
+        if let Some((name, _)) = own().find(|(_, value)| is_padded(value)) {
             return Err(invalid(
                 format!("value of header \"{name}\" begins or ends with a blank"),
                 "Remove it.",
             ));
         }
-        drop(own);
         Ok(headers)
     }
 
@@ -190,6 +189,15 @@ fn invalid(message: impl Into<String>, hint: &str) -> InvalidHeader {
         message: message.into(),
         hint: hint.to_owned(),
     }
+}
+
+/// They are longer than [`MAX_TOTAL_BYTES`].
+#[must_use]
+pub fn too_long() -> InvalidHeader {
+    invalid(
+        format!("headers are longer than {MAX_TOTAL_BYTES} bytes together"),
+        "Move the data into the body.",
+    )
 }
 
 fn is_added(name: &str) -> bool {

@@ -24,8 +24,7 @@ pub struct Histogram {
 impl Histogram {
     /// Counts one.
     pub fn record(&mut self, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.add(bucket(micros.min(LONGEST_MICROS)), 1);
+        self.add(bucket(counted_micros(duration)), 1);
     }
 
     /// Counts all that the other one counted.
@@ -96,6 +95,14 @@ impl Histogram {
         }
         Some(histogram)
     }
+}
+
+/// Microseconds that a duration counts as.
+#[must_use]
+pub fn counted_micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros())
+        .unwrap_or(u64::MAX)
+        .min(LONGEST_MICROS)
 }
 
 /// The bucket of a number: itself while it is small, then its highest four bits.

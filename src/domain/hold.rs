@@ -82,4 +82,16 @@ mod tests {
         assert_eq!(Hold::from_code(0), None);
         assert_eq!(Hold::named("leading"), None);
     }
+
+    #[test]
+    fn each_says_what_to_do() {
+        for hold in ALL {
+            let said = hold.to_string();
+            let way_out = match hold {
+                Hold::Version => "run ALTER EXTENSION pg_hooks UPDATE",
+                _ => "call hooks.adopt()",
+            };
+            assert!(said.contains(way_out), "{hold:?}: {said}");
+        }
+    }
 }

@@ -36,8 +36,13 @@ pub struct Message {
     pub attempt: u32,
     /// When it was due.
     pub due_at: Timestamp,
+    /// No attempt begins from then on.
+    pub expires_at: Option<Timestamp>,
     /// Since when somebody waits for its delivery; `None` when that is not known.
     pub waited_since: Option<Timestamp>,
+    /// When it was stored, in PostgreSQL's microseconds: tells it from another one that was given the same id, as
+    /// after TRUNCATE ... RESTART IDENTITY.
+    pub stored_at: i64,
     /// Headers of this message; they win over those of its queue.
     pub headers: Headers,
     /// What is sent.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Longest text of an error, in characters: a receiver's certificate may name very many names.
+const MAX_TEXT_CHARS: usize = 1000;
+
 /// How one attempt ended. Each variant has its own cause; there is no status of 0 for "no answer".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -73,7 +76,7 @@ impl Outcome {
         }
     }
 
-    /// One line for people: what went wrong. `None` when delivered.
+    /// One line for people, of at most 1,000 characters: what went wrong. `None` when delivered.
     #[must_use]
     pub fn error_text(&self) -> Option<String> {
         Some(match self {
@@ -85,7 +88,64 @@ impl Outcome {
             | Outcome::Unauthenticated { detail }
             | Outcome::Unbuildable { detail }
             | Outcome::NoSecret { detail }
-            | Outcome::Fault { detail } => detail.clone(),
+            | Outcome::Fault { detail } => detail.chars().take(MAX_TEXT_CHARS).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreachable(cause: Unreachable) -> Outcome {
+        let detail = "why".to_owned();
+        Outcome::Unreachable { cause, detail }
+    }
+
+    #[test]
+    fn each_way_to_fail_has_a_word_of_its_own_and_a_line_for_people() {
+        let detail = || "why".to_owned();
+        let refused = Outcome::Refused {
+            status: 503,
+            retry_after: None,
+        };
+        let timed_out = Outcome::TimedOut {
+            after: Duration::from_millis(1500),
+        };
+        for (outcome, class, text) in [
+            (refused, "status", "receiver answered 503"),
+            (unreachable(Unreachable::Dns), "dns", "why"),
+            (unreachable(Unreachable::Blocked), "blocked", "why"),
+            (unreachable(Unreachable::Connect), "connect", "why"),
+            (unreachable(Unreachable::Tls), "tls", "why"),
+            (timed_out, "timeout", "timed out after 1500 ms"),
+            (
+                Outcome::ConnectionLost { detail: detail() },
+                "connection_lost",
+                "why",
+            ),
+            (Outcome::Unauthenticated { detail: detail() }, "auth", "why"),
+            (Outcome::Unbuildable { detail: detail() }, "unbuildable", "why"),
+            (Outcome::NoSecret { detail: detail() }, "secret", "why"),
+            (Outcome::Fault { detail: detail() }, "fault", "why"),
+        ] {
+            assert_eq!(outcome.error_class(), Some(class));
+            assert_eq!(outcome.error_text().as_deref(), Some(text));
+            assert_eq!(outcome.status(), (class == "status").then_some(503));
+        }
+    }
+
+    #[test]
+    fn text_is_bounded_whatever_a_certificate_names() {
+        let detail = "é".repeat(30_000);
+        let text = Outcome::ConnectionLost { detail }.error_text();
+        assert_eq!(text, Some("é".repeat(1000)));
+    }
+
+    #[test]
+    fn delivery_is_no_error() {
+        let delivered = Outcome::Accepted { status: 202 };
+        assert_eq!((delivered.error_class(), delivered.error_text()), (None, None));
+        assert_eq!(delivered.status(), Some(202));
     }
 }

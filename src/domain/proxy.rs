@@ -67,6 +67,8 @@ mod tests {
         ] {
             let proxy = Proxy::parse(text).unwrap().unwrap();
             assert_eq!((proxy.host(), proxy.port()), (host, port));
+            let bare = host.trim_matches(['[', ']']);
+            assert_eq!(proxy.literal_address(), bare.parse().ok());
         }
         assert_eq!(Proxy::parse(""), Ok(None));
         assert_eq!(Proxy::parse(" "), Ok(None));

@@ -38,6 +38,8 @@ impl RateLimit {
 pub struct Bucket {
     /// When everything that was taken is paid off.
     paid_off: Timestamp,
+    /// When something was last taken.
+    last_taken: Timestamp,
 }
 
 impl Default for Bucket {
@@ -52,6 +54,7 @@ impl Bucket {
     pub fn new() -> Bucket {
         Bucket {
             paid_off: Timestamp::MIN,
+            last_taken: Timestamp::MIN,
         }
     }
 
@@ -70,13 +73,23 @@ impl Bucket {
         if messages == 0 {
             return;
         }
+        self.last_taken = now;
         let cost = limit.spacing_us.saturating_mul(i64::from(messages));
         self.paid_off = Timestamp(self.paid_off.max(now).0.saturating_add(cost));
+    }
+
+    /// A message that was taken then did not start. Nothing comes back when others were taken since: time may have paid
+    /// for it, and more would start at once than may.
+    pub fn give_back(&mut self, limit: &RateLimit, taken: Timestamp) {
+        if taken == self.last_taken {
+            self.paid_off = Timestamp(self.paid_off.0.saturating_sub(limit.spacing_us));
+        }
     }
 
     /// The clock was set back.
     pub fn set_back(&mut self, by: Duration) {
         self.paid_off = self.paid_off.before(by);
+        self.last_taken = Timestamp::MIN;
     }
 
     /// When the next message may start; in the past if one may start now.
@@ -108,6 +121,52 @@ mod tests {
         assert_eq!(bucket.available(&limit, Timestamp(99 * SECOND)), 3);
     }
 
+    #[test]
+    fn what_is_given_back_is_available_again() {
+        let limit = RateLimit::new(1, Duration::from_secs(3_600), 2);
+        let mut bucket = Bucket::new();
+        let now = Timestamp(5 * SECOND);
+        for _ in 0..10 {
+            bucket.take(&limit, now, 2);
+            bucket.give_back(&limit, now);
+            assert_eq!(bucket.available(&limit, now), 1);
+            bucket.give_back(&limit, now);
+            assert_eq!(bucket.available(&limit, now), 2);
+        }
+        // A limit that was changed meanwhile has nothing to give back, and gives no more than its burst.
+        let mut fresh = Bucket::new();
+        fresh.give_back(&limit, now);
+        assert_eq!(fresh.available(&limit, now), 2);
+    }
+
+    proptest! {
+        /// Some come back later than they were taken, and did not start.
+        #[test]
+        fn no_more_start_than_may_when_some_come_back(
+            burst in 1_u32..5,
+            steps in proptest::collection::vec((0_i64..300_000, any::<bool>(), any::<bool>()), 1..200),
+        ) {
+            let limit = RateLimit::new(5, Duration::from_secs(1), burst);
+            let (mut bucket, mut now, mut starts, mut held) = (Bucket::new(), 0, Vec::new(), Vec::new());
+            for (gap, is_held, comes_back) in steps {
+                now += gap;
+                if bucket.available(&limit, Timestamp(now)) > 0 {
+                    bucket.take(&limit, Timestamp(now), 1);
+                    if is_held { held.push(now) } else { starts.push(now) }
+                }
+                if comes_back && let Some(taken) = held.pop() {
+                    bucket.give_back(&limit, Timestamp(taken));
+                }
+            }
+            for (first, at) in starts.iter().enumerate() {
+                for (last, end) in starts.iter().enumerate().skip(first) {
+                    let allowed = i64::from(burst) + (end - at) / 200_000;
+                    prop_assert!((last - first + 1) as i64 <= allowed, "{} of {allowed}", last - first + 1);
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_interval_holds_more_than_rate_and_burst(
@@ -137,5 +196,19 @@ mod tests {
             prop_assert!(bucket.available(&limit, at.max(Timestamp(0))) >= 1);
             prop_assert!(at <= Timestamp(0) || bucket.available(&limit, Timestamp(at.0 - 1)) == 0);
         }
+    }
+
+    #[test]
+    fn what_is_owed_comes_as_much_earlier_as_the_clock_was_set_back() {
+        let limit = RateLimit::new(1, Duration::from_secs(10), 1);
+        assert_eq!(limit.spacing_and_burst(), (10 * SECOND, 1));
+        let mut bucket = Bucket::default();
+        let now = Timestamp(100 * SECOND);
+        bucket.take(&limit, now, 1);
+        assert_eq!(bucket.next_at(&limit), Timestamp(110 * SECOND));
+        bucket.set_back(Duration::from_secs(60));
+        assert_eq!(bucket.next_at(&limit), Timestamp(50 * SECOND));
+        assert_eq!(bucket.available(&limit, Timestamp(49 * SECOND)), 0);
+        assert_eq!(bucket.available(&limit, Timestamp(50 * SECOND)), 1);
     }
 }

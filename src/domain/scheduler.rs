@@ -13,6 +13,7 @@
 //! every row below a queue's cursor is in flight, finished, announced again by a note, or comes after
 //! another of its key.
 
+mod bytes;
 #[cfg(any(test, simulation))]
 mod consistency;
 mod flights;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use super::failing::Failing;
 use super::queue::{Queue, QueueId};
 use super::time::Timestamp;
+use bytes::Bytes;
 pub use lane::Cursor;
 use lane::{Lack, Lane};
 pub use probation::MAX_DEATHS;
@@ -39,12 +41,14 @@ use share::fair_share;
 pub use words::{Admission, Answer, Candidate, Fetch, Head, KeyHash, MessageId, Notice, Range, Verdict};
 
 /// Less is not worth a look at all queues.
-const CLOCK_SET_BACK: Duration = Duration::from_secs(1);
+pub const CLOCK_SET_BACK: Duration = Duration::from_secs(1);
 
 struct Flight {
     queue_id: QueueId,
     /// Bytes it counts for.
     weight: usize,
+    /// The meter of its queue's rate that it counts for. `None` once an attempt has ended, or if none is to be made.
+    meter: Option<u32>,
     /// When it took off.
     since: Timestamp,
     /// Number of the attempt within its budget, counted from 1.
@@ -74,8 +78,8 @@ pub struct Scheduler {
     keyed: usize,
     /// Queues that have more to send and as much in flight as they may.
     pressed: usize,
-    /// Bytes of the large messages in flight.
-    bytes: usize,
+    /// Those of the large messages in flight.
+    bytes: Bytes,
     /// Messages whose results cannot be recorded: not sent again by this leader.
     parked: HashSet<MessageId>,
     /// Queues that were noted but are not loaded, and whether that was told.
@@ -104,7 +108,7 @@ impl Scheduler {
             flight_changes: 0,
             keyed: 0,
             pressed: 0,
-            bytes: 0,
+            bytes: Bytes::default(),
             parked: HashSet::new(),
             unknown: BTreeMap::new(),
             slots,
@@ -132,10 +136,10 @@ impl Scheduler {
     }
 
     /// Takes over the policy of a queue, new or changed.
-    pub fn load_queue(&mut self, queue: Arc<Queue>) {
+    pub fn load_queue(&mut self, queue: Arc<Queue>, now: Timestamp) {
         let id = queue.id;
         match self.lanes.get_mut(&id) {
-            Some(lane) => lane.follow(queue),
+            Some(lane) => lane.follow(queue, now),
             None => {
                 let mut lane = Lane::new(queue);
                 lane.failing = self.recalled.remove(&id).unwrap_or_default();
@@ -146,6 +150,7 @@ impl Scheduler {
             }
         }
         self.place(id);
+        self.give_up_claim(id);
     }
 
     /// Stops sending for a queue whose policy cannot be used; its messages wait.
@@ -157,6 +162,7 @@ impl Scheduler {
             };
             lane.queue = Arc::new(queue);
             self.place(id);
+            self.give_up_claim(id);
         }
     }
 
@@ -166,6 +172,7 @@ impl Scheduler {
         if self.lanes.remove(&id).is_some_and(|lane| lane.pressed) {
             self.pressed -= 1;
         }
+        self.give_up_claim(id);
         self.unknown.remove(&id);
     }
 
@@ -227,6 +234,7 @@ impl Scheduler {
             let trusted = lane.trust.limit(free, self.slots, now);
             let Some(fair) = fair_share(lane.in_flight as usize, trusted, free, self.slots) else {
                 self.squeeze(id, Lack::Slots);
+                self.give_up_claim(id);
                 continue;
             };
             let fair = u32::try_from(fair).unwrap_or(u32::MAX);
@@ -235,7 +243,10 @@ impl Scheduler {
                     free -= lane.granted as usize;
                     fetches.push(fetch);
                 }
-                None => self.place(id),
+                None => {
+                    self.place(id);
+                    self.give_up_claim(id);
+                }
             }
         }
         fetches
@@ -303,9 +314,16 @@ impl Scheduler {
         self.in_flight.keys().copied()
     }
 
-    /// Every queue that is loaded.
-    pub fn queue_ids(&self) -> impl Iterator<Item = QueueId> + '_ {
-        self.lanes.keys().copied()
+    /// Messages that are in flight or parked.
+    pub fn ids_left_out(&self) -> impl Iterator<Item = MessageId> + '_ {
+        self.ids_in_flight().chain(self.parked.iter().copied())
+    }
+
+    /// How far a queue was read: rows up to here need no look, unless nothing told of them.
+    #[must_use]
+    pub fn cursor(&self, id: QueueId) -> Cursor {
+        let start = Cursor::before(Timestamp::MIN);
+        self.lanes.get(&id).map_or(start, |lane| lane.cursor)
     }
 
     /// The policy of a queue.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::histogram::Histogram;
+use super::histogram::{self, Histogram};
 use super::queue::QueueId;
 use super::time::Timestamp;
 use super::varint;
 
-/// Stands for all queues together; no queue has this id.
+/// Stands for all queues together. Only a row that was replicated may have this id for a queue of its own.
 pub const ALL_QUEUES: QueueId = 0;
 
 /// What was counted.
@@ -49,10 +49,9 @@ pub struct Failed {
 }
 
 impl Times {
-    /// Counts one.
+    /// Counts one; the longest as the histogram does, so that it does not drown all others.
     pub fn record(&mut self, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.micros = self.micros.saturating_add(micros);
+        self.micros = self.micros.saturating_add(histogram::counted_micros(duration));
         self.histogram.record(duration);
     }
 
@@ -148,14 +147,16 @@ impl Tally {
         }
     }
 
-    /// Each queue with its counts, and [`ALL_QUEUES`] with their sums before them.
+    /// Each queue with its counts, and [`ALL_QUEUES`] with their sums before them. What has that id itself is
+    /// in the sums alone.
     #[must_use]
     pub fn with_all(&self) -> Vec<(QueueId, Counts)> {
         let mut all = Counts::default();
         for counts in self.queues.values() {
             all.merge(counts);
         }
-        let each = self.queues.iter().map(|(id, counts)| (*id, counts.clone()));
+        let each = self.queues.iter().filter(|(id, _)| **id != ALL_QUEUES);
+        let each = each.map(|(id, counts)| (*id, counts.clone()));
         std::iter::once((ALL_QUEUES, all)).chain(each).collect()
     }
 

@@ -78,6 +78,8 @@ fn civil_date(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::Timestamp;
 
     #[test]
@@ -93,5 +95,15 @@ mod tests {
         for (micros, expected) in cases {
             assert_eq!(Timestamp(micros).to_rfc3339(), expected);
         }
+    }
+
+    #[test]
+    fn before_undoes_after_and_neither_overflows() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(Timestamp(7).after(hour).before(hour), Timestamp(7));
+        assert_eq!(Timestamp(7).before(Duration::from_micros(8)), Timestamp(-1));
+        assert_eq!(Timestamp::MIN.before(hour), Timestamp::MIN);
+        assert_eq!(Timestamp(0).before(Duration::MAX), Timestamp(-i64::MAX));
+        assert_eq!(Timestamp(0).after(Duration::MAX), Timestamp(i64::MAX));
     }
 }

@@ -14,7 +14,7 @@ pub const MAX_BYTES: usize = 16 * 1024;
 pub const MAX_BODY_BYTES: usize = 8 * 1024;
 /// Longest part of a response that is given back, in bytes.
 pub const MAX_RESPONSE_BYTES: usize = 4 * 1024;
-/// Longest text of an error that is given back, in characters.
+/// Longest text of why there was none, in characters.
 const MAX_ERROR_CHARS: usize = 1000;
 
 /// One attempt to be made.
@@ -84,9 +84,7 @@ impl Answer {
             status: outcome.status(),
             duration,
             error_class: outcome.error_class().map(str::to_owned),
-            error: outcome
-                .error_text()
-                .map(|text| text.chars().take(MAX_ERROR_CHARS).collect()),
+            error: outcome.error_text(),
             response: kept.to_vec(),
             truncated: truncated || kept.len() < response.len(),
         }

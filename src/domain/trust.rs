@@ -109,4 +109,15 @@ mod tests {
             assert!(free >= left, "{free} slots left by {hanging}");
         }
     }
+
+    #[test]
+    fn trust_outlasts_a_clock_that_is_set_back() {
+        let mut trust = Trust::none();
+        trust.answered(32, Timestamp(1000 * SECOND));
+        let earned = trust.limit(256, 256, Timestamp(1001 * SECOND));
+        assert_eq!(earned, 64);
+        trust.set_back(Duration::from_secs(900));
+        assert_eq!(trust.limit(256, 256, Timestamp(101 * SECOND)), earned);
+        assert_eq!(trust.limit(256, 256, Timestamp(200 * SECOND)), 16);
+    }
 }

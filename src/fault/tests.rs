@@ -1,3 +1,5 @@
+mod steps;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,7 @@ fn plan_that_says_nothing_is_refused() {
     }
 }
 
+/// All sources below a folder.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());

@@ -77,6 +77,13 @@ impl Cron {
         at.max(self.rest_until)
     }
 
+    /// The clock was set back: what rests does not rest the longer for it.
+    pub fn set_back(&mut self, now: Timestamp) {
+        self.held_up_until = now.min(self.held_up_until);
+        self.rest_until = now.min(self.rest_until);
+        self.agenda.set_back(now);
+    }
+
     fn take_over(&mut self, row: CronRow) {
         let id = row.id;
         if let Err(problem) = self.agenda.put(row) {
@@ -153,7 +160,7 @@ impl Leader {
             Err(failure) if !can_be_of_an_entry(&failure) => Err(failure),
             Err(failure) if runs.len() > 1 => {
                 let rest = runs.split_off(runs.len() / 2);
-                debug1!("pg_hooks halves a batch of ticks: {failure}");
+                session::uninterrupted(|| debug1!("pg_hooks halves a batch of ticks: {failure}"));
                 let first = self.tick(runs, now);
                 let second = self.tick(rest, now);
                 first.and(second)

@@ -1,23 +1,26 @@
 //! Rows out: reading what is due and handing it to the I/O threads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::prelude::*;
 
-use super::Leader;
 use super::tallying::dead_among;
+use super::{LOCK_POLL, Leader};
 use crate::deliver::Job;
 use crate::domain::message::Message;
 use crate::domain::queue::QueueId;
-use crate::domain::scheduler::{Admission, Answer, Candidate, Fetch, MAX_DEATHS};
+use crate::domain::scheduler::{Admission, Answer, Candidate, Fetch, MAX_DEATHS, MessageId};
 use crate::domain::time::Timestamp;
-use crate::session::{self, Failure};
-use crate::store::{self, Content, Fetched, Grave, Row};
+use crate::log;
+use crate::session::{self, Client, Failure};
+use crate::store::{self, Content, Fetched, Grave, Overdue, Row};
 
 /// Contents of up to so many bytes are read with the row; larger ones when the row is sent.
 const INLINE_BYTES: i32 = 8 << 10;
 /// No contents with the row.
 const KEYS_ONLY: i32 = -1;
+/// Error class of what was not sent as its time was over.
+const EXPIRED: &str = "expired";
 
 impl Leader {
     /// Reads due rows into the free slots and hands them to the I/O threads.
@@ -28,10 +31,10 @@ impl Leader {
             return Ok(());
         }
         let fetched = self.fetch(&fetches, now, INLINE_BYTES).or_else(|failure| {
-            if !failure.is_of_the_rows() {
+            if !(failure.is_of_the_rows() || failure.is_of_size()) {
                 return Err(failure);
             }
-            debug1!("pg_hooks reads rows without contents: {failure}");
+            session::uninterrupted(|| debug1!("pg_hooks reads rows without contents: {failure}"));
             self.fetch(&fetches, now, KEYS_ONLY)
         });
         let fetched = fetched.inspect_err(|_| {
@@ -88,12 +91,12 @@ impl Leader {
             match (admission, &row.content) {
                 (Admission::Bury(_), _) => graves.push(grave(&row, "worker_died", died(&row))),
                 (Admission::Expire(_), _) if self.buries_expired(row.queue_id) => {
-                    graves.push(grave(&row, "expired", "its time was over".to_owned()));
+                    graves.push(grave(&row, EXPIRED, "its time was over".to_owned()));
                 }
                 (Admission::Expire(_), _) => {
                     let policy = self.scheduler.queue(row.queue_id);
                     let keep_body = policy.is_some_and(|queue| queue.keep_bodies);
-                    expired.push((row.queue_id, row.candidate, keep_body));
+                    expired.push((row.candidate.due_at, overdue(&row, keep_body)));
                 }
                 (_, Some(Err(problem))) => graves.push(grave(&row, "unreadable", problem.clone())),
                 (Admission::ClaimAndSend(_), _) => claimed.push(row),
@@ -122,44 +125,69 @@ impl Leader {
         if ids.is_empty() {
             return (admitted, Ok(()));
         }
-        let (mut contents, result) = self.contents(ids);
+        let Contents {
+            mut contents,
+            too_large,
+            failure,
+        } = self.contents(ids);
         admitted.retain_mut(|(admission, row)| {
             if row.content.is_none() && admission.is_sent() {
                 row.content = contents.remove(&admission.id());
+                if too_large.contains(&admission.id()) {
+                    self.wait_for_row(admission.id(), row.candidate.due_at);
+                    return false;
+                }
                 if row.content.is_none() {
-                    let again = result.is_err().then_some(row.candidate.due_at);
+                    let again = failure.is_some().then_some(row.candidate.due_at);
                     self.scheduler.release(admission.id(), again);
                     return false;
                 }
             }
             true
         });
-        (admitted, result)
+        (admitted, failure.map_or(Ok(()), Err))
     }
 
-    /// Contents by id. If a row cannot be read, the others are, and that one comes with the error.
-    fn contents(&self, ids: Vec<i64>) -> (HashMap<i64, Content>, Result<(), Failure>) {
+    /// If a row cannot be read, the others are, and that one comes with the error.
+    fn contents(&self, ids: Vec<i64>) -> Contents {
         let read = |ids: Vec<i64>| {
             self.transaction(c"pg_hooks: reading contents", |client| {
                 store::read_contents(client, ids, &self.webhook_key)
             })
         };
         match read(ids.clone()) {
-            Ok(contents) => return (contents, Ok(())),
-            Err(failure) if !failure.is_of_the_rows() => return (HashMap::new(), Err(failure)),
+            Ok(contents) => {
+                return Contents {
+                    contents,
+                    ..Contents::default()
+                };
+            }
+            Err(failure) if !(failure.is_of_the_rows() || failure.is_of_size()) => {
+                return Contents {
+                    failure: Some(failure),
+                    ..Contents::default()
+                };
+            }
             Err(_) => {}
         }
-        let mut contents = HashMap::new();
+        let mut found = Contents::default();
         for id in ids {
             match read(vec![id]) {
-                Ok(content) => contents.extend(content),
-                Err(failure) if failure.is_of_the_rows() => {
-                    contents.insert(id, Err(failure.to_string()));
+                Ok(content) => found.contents.extend(content),
+                Err(failure) if failure.is_of_memory() => {
+                    log::rests(format_args!("message {id}"), LOCK_POLL.as_millis(), failure);
+                    found.too_large.insert(id);
                 }
-                Err(failure) => return (contents, Err(failure)),
+                Err(failure) if failure.is_of_the_rows() || failure.is_of_size() => {
+                    found.contents.insert(id, Err(failure.to_string()));
+                }
+                Err(failure) => {
+                    found.failure = Some(failure);
+                    break;
+                }
             }
         }
-        (contents, Ok(()))
+        found
     }
 
     /// Counts a death for each before it is sent; the result takes it back. Rows that somebody has
@@ -192,46 +220,61 @@ impl Leader {
             .is_some_and(|queue| queue.bury_expired)
     }
 
-    /// Ends messages whose time is over; with each, whether it stays in the log as it was.
-    fn expire(&mut self, expired: Vec<(QueueId, Candidate, bool)>) -> Result<(), Failure> {
+    /// Ends messages whose time is over; with each, when it was due. As for results, a row that cannot be moved
+    /// is parked.
+    fn expire(&mut self, expired: Vec<(Timestamp, Overdue)>) -> Result<(), Failure> {
         if expired.is_empty() {
             return Ok(());
         }
         let result = self.transaction(c"pg_hooks: ending expired messages", |client| {
-            let locked = store::locked(client, expired.iter().map(|(_, row, _)| row.id).collect())?;
-            let free = expired.iter().filter(|(_, row, _)| !locked.contains(&row.id));
-            let ended = free.map(|(queue_id, row, keep)| (*queue_id, row.id, row.attempt, *keep));
-            let counted = store::expire(client, &ended.collect::<Vec<_>>())?;
-            Ok((locked, counted))
+            let messages = || expired.iter().map(|(_, message)| message);
+            let mut left = store::locked(client, messages().map(|message| message.id).collect())?;
+            left.extend(lasting(client, messages().map(|message| message.id), &left)?);
+            let free: Vec<&Overdue> = messages().filter(|message| !left.contains(&message.id)).collect();
+            let counted = store::expire(client, &free)?;
+            Ok((left, counted))
         });
-        for (_, row, _) in &expired {
+        if let Err(failure) = &result
+            && failure.is_of_some(expired.len())
+        {
+            return self.try_halves(expired, failure, |(_, message)| message.id, Leader::expire);
+        }
+        for (due_at, message) in &expired {
             match &result {
-                Ok((locked, _)) if !locked.contains(&row.id) => self.scheduler.release(row.id, None),
-                _ => self.wait_for_row(row.id, row.due_at),
+                Ok((left, _)) if !left.contains(&message.id) => self.scheduler.release(message.id, None),
+                _ => self.wait_for_row(message.id, *due_at),
             }
         }
         unless_locked(result.map(|(_, counted)| self.tallying.take(counted)))
     }
 
+    /// Moves messages to the dead letters; a row that cannot be moved is parked.
     fn bury(&mut self, graves: Vec<Grave>) -> Result<(), Failure> {
         if graves.is_empty() {
             return Ok(());
         }
         let result = self.telling_transaction(c"pg_hooks: burying dead letters", |leader, client| {
-            let locked = store::locked(client, graves.iter().map(|grave| grave.id).collect())?;
+            let mut left = store::locked(client, graves.iter().map(|grave| grave.id).collect())?;
+            let expired = graves.iter().filter(|grave| grave.error_class == EXPIRED);
+            left.extend(lasting(client, expired.map(|grave| grave.id), &left)?);
             let free: Vec<Grave> = graves
                 .iter()
-                .filter(|grave| !locked.contains(&grave.id))
+                .filter(|grave| !left.contains(&grave.id))
                 .cloned()
                 .collect();
             let buried = store::bury(client, &free)?;
             let told = leader.tell_of_dead(client, &buried)?;
             let counted = store::log_tally(client, dead_among(&buried))?;
-            Ok(((locked, buried, counted), told))
+            Ok(((left, buried, counted), told))
         });
+        if let Err(failure) = &result
+            && failure.is_of_some(graves.len())
+        {
+            return self.try_halves(graves, failure, |grave| grave.id, Leader::bury);
+        }
         for grave in &graves {
             match &result {
-                Ok((locked, _, _)) if !locked.contains(&grave.id) => self.scheduler.release(grave.id, None),
+                Ok((left, _, _)) if !left.contains(&grave.id) => self.scheduler.release(grave.id, None),
                 _ => self.wait_for_row(grave.id, grave.due_at),
             }
         }
@@ -242,7 +285,7 @@ impl Leader {
     }
 
     fn submit(&mut self, row: Row) {
-        let candidate = row.candidate;
+        let (candidate, waited_since) = (row.candidate, row.waited_since());
         let (Some(queue), Some(Ok((headers, body)))) = (self.scheduler.queue(row.queue_id), row.content)
         else {
             self.scheduler.release(candidate.id, Some(candidate.due_at));
@@ -253,7 +296,9 @@ impl Leader {
             webhook_id: format!("msg_{}_{}", self.webhook_key, candidate.id),
             attempt: candidate.attempt.saturating_add(1),
             due_at: candidate.due_at,
-            waited_since: row.waited_since,
+            expires_at: candidate.expires_at,
+            waited_since,
+            stored_at: row.stored_at,
             headers,
             body,
         };
@@ -262,6 +307,27 @@ impl Leader {
             message,
         });
     }
+}
+
+/// Contents of messages by id.
+#[derive(Default)]
+struct Contents {
+    contents: HashMap<i64, Content>,
+    /// There is no memory for these now.
+    too_large: HashSet<i64>,
+    /// Why not all others were read.
+    failure: Option<Failure>,
+}
+
+/// Which of these messages, but for those that are locked, got more time since they were read.
+fn lasting(
+    client: &mut Client<'_>,
+    messages: impl Iterator<Item = MessageId>,
+    locked: &HashSet<MessageId>,
+) -> Result<HashSet<MessageId>, Failure> {
+    let now = session::now();
+    let free = messages.filter(|id| !locked.contains(id));
+    store::last_longer(client, free.map(|id| (id, now)))
 }
 
 /// That somebody has locked what was needed is no reason to rest.
@@ -289,11 +355,22 @@ fn grave(row: &Row, error_class: &str, last_error: String) -> Grave {
     Grave {
         id: row.candidate.id,
         due_at: row.candidate.due_at,
+        stored_at: row.stored_at,
         attempt,
         attempts: attempt,
         last_status: None,
         error_class: error_class.to_owned(),
         last_error: Some(last_error),
+    }
+}
+
+fn overdue(row: &Row, keep_body: bool) -> Overdue {
+    Overdue {
+        queue_id: row.queue_id,
+        id: row.candidate.id,
+        attempts: row.candidate.attempt,
+        stored_at: row.stored_at,
+        keep_body,
     }
 }
 

@@ -1,21 +1,18 @@
 //! Following what others change: notes of commits, queues, the extension itself.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use pgrx::prelude::*;
 
 use super::Leader;
+use super::prepared::Finished;
 use super::tallying::dead_among;
 use crate::domain::queue::QueueId;
+use crate::domain::scheduler::MessageId;
 use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::wake::Note;
 use crate::{log, store};
-
-/// How often to look whether a prepared transaction was committed, of which no note tells.
-const PREPARED_POLL: Duration = Duration::from_millis(500);
 
 impl Leader {
     /// Takes in what commits told, and looks at some queues more when a survey is under way.
@@ -24,13 +21,19 @@ impl Leader {
         if !changed.is_empty() {
             self.load_changed(changed)?;
         }
-        if self.database.prepared.swap(false, Ordering::AcqRel) {
-            self.prepared.get_or_insert_default();
-            self.next_prepared_poll = now;
+        let overflowed = self.database.notes.take_overflow();
+        if overflowed {
+            self.prepared.watch_all();
         }
-        let finished = self.prepared.is_some() && now >= self.next_prepared_poll && self.poll_prepared()?;
-        if self.database.notes.take_overflow() || finished || now >= self.next_survey {
-            self.survey.ask();
+        let finished = self.has_prepared_finished(now)?;
+        if overflowed || finished != Finished::None || now >= self.next_survey {
+            match finished {
+                // What it stored may have been due long ago.
+                Finished::Watched => self.survey.ask_thorough(),
+                Finished::Perhaps => self.survey.ask_after_loss(now),
+                Finished::None if overflowed => self.survey.ask_after_loss(now),
+                Finished::None => self.survey.ask(),
+            }
             self.cron.ask_survey();
             self.next_survey = Timestamp::MAX;
         }
@@ -39,7 +42,8 @@ impl Leader {
             return Ok(());
         }
         self.bury_orphans()?;
-        self.tidy()
+        self.tidy(now);
+        Ok(())
     }
 
     /// When to look at the tables even if nobody tells of a change.
@@ -47,10 +51,7 @@ impl Leader {
         if self.survey.is_under_way() || !self.orphaned.is_empty() || self.tidying.is_under_way() {
             return Timestamp::MIN;
         }
-        match self.prepared {
-            Some(_) => self.next_survey.min(self.next_prepared_poll),
-            None => self.next_survey,
-        }
+        self.next_survey.min(self.prepared.next_look())
     }
 
     /// Hands due times to the scheduler; returns the queues to load.
@@ -60,6 +61,7 @@ impl Leader {
             match note.due_at {
                 Note::QUEUE_CHANGED => changed.push(note.queue_id),
                 Note::CRON_CHANGED => self.cron.note_changed(note.queue_id),
+                Note::PREPARED => self.prepared.watch(note.queue_id),
                 due_at => {
                     let due_at = session::unix_time(due_at);
                     self.scheduler.note_due(note.queue_id, due_at);
@@ -70,29 +72,10 @@ impl Leader {
         changed
     }
 
-    /// Whether a transaction that was prepared is no longer so. Asked before the tables are read, so
-    /// that what it committed is seen then.
-    fn poll_prepared(&mut self) -> Result<bool, Failure> {
-        let now_prepared = self.transaction(c"pg_hooks: looking at prepared transactions", |client| {
-            store::prepared_transactions(client)
-        })?;
-        self.next_prepared_poll = session::now().after(PREPARED_POLL);
-        let before = self.prepared.take().unwrap_or_default();
-        // At the first look it may have been committed already.
-        let finished = before.is_empty() || !before.is_subset(&now_prepared);
-        self.prepared = (!now_prepared.is_empty()).then_some(now_prepared);
-        if finished {
-            // What backends remember of queues and of rights on them may be out of date as well.
-            self.database.generation.fetch_add(1, Ordering::AcqRel);
-        }
-        Ok(finished)
-    }
-
+    /// Takes over queues of which a commit told.
     pub fn load_changed(&mut self, ids: Vec<QueueId>) -> Result<(), Failure> {
         let ids: Vec<QueueId> = BTreeSet::from_iter(ids).into_iter().collect();
-        let loaded = self.transaction(c"pg_hooks: loading changed queues", |client| {
-            store::load_queues(client, &ids)
-        });
+        let loaded = self.load_queues(&ids);
         let queues = loaded.inspect_err(|_| {
             // Not forgotten: asked for again as soon as that may succeed.
             for queue_id in &ids {
@@ -103,6 +86,9 @@ impl Leader {
                 });
             }
         })?;
+        let Some(queues) = queues else {
+            return Ok(());
+        };
         let present: HashSet<QueueId> = queues.iter().map(|row| row.id).collect();
         let gone = ids.into_iter().filter(|id| !present.contains(id));
         for id in gone {
@@ -118,21 +104,47 @@ impl Leader {
         if self.orphaned.is_empty() {
             return Ok(());
         }
-        let in_flight = self.scheduler.ids_in_flight().collect();
-        let (buried, counted) =
-            self.telling_transaction(c"pg_hooks: burying messages without queue", |leader, client| {
-                let buried = store::bury_orphans(client, &leader.orphaned, in_flight)?;
-                let told = leader.tell_of_dead(client, &buried)?;
-                let counted = store::log_tally(client, dead_among(&buried))?;
-                Ok(((buried.len(), counted), told))
-            })?;
-        self.tallying.take(counted);
+        let left_out = self.scheduler.ids_left_out().collect();
+        let ids = self.transaction(c"pg_hooks: looking for messages without queue", |client| {
+            store::orphans(client, &self.orphaned, left_out)
+        })?;
+        let buried = self.bury_orphans_of(ids)?;
         if buried == 0 {
             self.orphaned.clear();
         } else {
             log::orphans_buried(buried);
         }
         Ok(())
+    }
+
+    /// How many of these were moved. One that cannot be is parked.
+    fn bury_orphans_of(&mut self, mut ids: Vec<MessageId>) -> Result<usize, Failure> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let result =
+            self.telling_transaction(c"pg_hooks: burying messages without queue", |leader, client| {
+                let buried = store::bury_orphans(client, &ids)?;
+                let told = leader.tell_of_dead(client, &buried)?;
+                let counted = store::log_tally(client, dead_among(&buried))?;
+                Ok(((buried.len(), counted), told))
+            });
+        match result {
+            Ok((buried, counted)) => {
+                self.tallying.take(counted);
+                Ok(buried)
+            }
+            Err(failure) if !failure.is_of_some(ids.len()) => Err(failure),
+            Err(failure) => {
+                if let [id] = ids[..] {
+                    self.park_message(id, &failure);
+                    return Ok(0);
+                }
+                let rest = ids.split_off(ids.len() / 2);
+                let first = self.bury_orphans_of(ids)?;
+                Ok(first + self.bury_orphans_of(rest)?)
+            }
+        }
     }
 
     /// Ends this process when an error comes from the extension having been dropped. Ids of another

@@ -4,7 +4,8 @@ use pgrx::PgSqlErrorCode;
 use pgrx::prelude::*;
 
 use super::{LINGER, LOCK_POLL, Leader};
-use crate::domain::scheduler::{MessageId, Verdict};
+use crate::deliver::Job;
+use crate::domain::scheduler::MessageId;
 use crate::domain::time::Timestamp;
 use crate::log;
 use crate::session::{self, Failure};
@@ -15,6 +16,11 @@ impl Leader {
     pub fn take_results(&mut self) {
         let mut finished = Vec::new();
         self.pool.take_finished(&mut finished);
+        for Job { message, .. } in self.pool.take_unstarted() {
+            if !self.give_up_trial(message.id) {
+                self.given_back.push((message.id, message.due_at));
+            }
+        }
         let now = session::now();
         if self.unrecorded.is_empty() {
             self.linger_until = now.after(LINGER);
@@ -46,6 +52,21 @@ impl Leader {
         }
     }
 
+    /// Has messages that no attempt was made of read again, so that what has become of them meanwhile is heeded.
+    pub fn give_back(&mut self) -> Result<(), Failure> {
+        if self.given_back.is_empty() {
+            return Ok(());
+        }
+        let ids = self.given_back.iter().map(|(id, _)| *id).collect();
+        self.transaction(c"pg_hooks: recording results", |client| {
+            store::forgive(client, ids)
+        })?;
+        for (id, due_at) in std::mem::take(&mut self.given_back) {
+            self.scheduler.release(id, Some(due_at));
+        }
+        Ok(())
+    }
+
     /// Records all results in one transaction.
     pub fn record(&mut self) -> Result<(), Failure> {
         if session::now() >= self.held_up_until {
@@ -69,9 +90,8 @@ impl Leader {
             return self.record_batch(free);
         }
         // No row is locked. To bury needs the table of queues, which the others do not.
-        let (mut dead, others): (Vec<_>, Vec<_>) = free
-            .into_iter()
-            .partition(|record| record.verdict == Verdict::Dead);
+        let (mut dead, others): (Vec<_>, Vec<_>) =
+            free.into_iter().partition(|record| record.verdict.buries());
         if dead.is_empty() {
             self.unrecorded.extend(others);
             return Err(failure);
@@ -104,7 +124,7 @@ impl Leader {
             return Ok(());
         }
         let result = self.telling_transaction(c"pg_hooks: recording results", |leader, client| {
-            let recorded = store::record(client, &records)?;
+            let recorded = store::record(client, &mut records)?;
             let told = leader.tell_of_dead(client, &recorded.buried)?;
             Ok((recorded, told))
         });
@@ -120,40 +140,60 @@ impl Leader {
             Err(failure) if failure.code == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE => {
                 self.record_around_locks(records, failure)
             }
-            Err(failure) if !(failure.is_of_the_rows() || failure.is_of_size() && records.len() > 1) => {
+            Err(failure) if !failure.is_of_some(records.len()) => {
                 self.unrecorded.append(&mut records);
                 Err(failure)
             }
-            Err(failure) if records.len() > 1 => {
-                let rest = records.split_off(records.len() / 2);
-                debug1!("pg_hooks halves a batch of results: {failure}");
-                let first = self.record_batch(records);
-                let second = self.record_batch(rest);
-                first.and(second)
-            }
             Err(failure) => {
-                self.park(records, &failure);
-                Ok(())
+                session::uninterrupted(|| debug1!("pg_hooks halves a batch of results: {failure}"));
+                let id = |record: &Record| record.attempt.message_id;
+                self.try_halves(records, &failure, id, Leader::record_batch)
             }
         }
+    }
+
+    /// Does each half of what failed because of some of the rows. A row that is alone is parked.
+    pub fn try_halves<T>(
+        &mut self,
+        mut rows: Vec<T>,
+        failure: &Failure,
+        id: impl Fn(&T) -> MessageId,
+        act: impl Fn(&mut Leader, Vec<T>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if let [row] = &rows[..] {
+            self.park_message(id(row), failure);
+            return Ok(());
+        }
+        let rest = rows.split_off(rows.len() / 2);
+        let first = act(self, rows);
+        first.and(act(self, rest))
     }
 
     fn release(&mut self, record: &Record, recorded: &Recorded) {
         let id = record.attempt.message_id;
-        let due_at = match record.verdict {
-            Verdict::RetryAt(due_at) if recorded.retrying.contains(&id) => Some(due_at),
-            _ => None,
+        match recorded.changed.get(&id) {
+            Some(Some((queue_id, due_at))) => {
+                // What told of its change was passed over while it was on the wire.
+                self.scheduler.note_due(*queue_id, *due_at);
+                return self.wait_for_row(id, *due_at);
+            }
+            Some(None) => return self.scheduler.release(id, None),
+            None => {}
+        }
+        let Some((queue_id, due_at)) = recorded.retrying.get(&id) else {
+            return self.scheduler.release(id, None);
         };
-        self.scheduler.release(id, due_at);
+        self.scheduler.release(id, Some(*due_at));
+        if *queue_id != record.queue_id {
+            // It was moved while it was on the wire.
+            self.scheduler.note_due(*queue_id, *due_at);
+        }
     }
 
-    /// A result that cannot be recorded must neither stop the others nor be sent again by this leader.
-    fn park(&mut self, records: Vec<Record>, failure: &Failure) {
-        for record in records {
-            let id = record.attempt.message_id;
-            log::parked(id, failure);
-            self.scheduler.park(id);
-        }
+    /// Passes a message over whose row cannot be moved: it must neither stop the others nor be sent again by this leader.
+    pub fn park_message(&mut self, id: MessageId, failure: &Failure) {
+        log::parked(id, failure);
+        self.scheduler.park(id);
     }
 
     /// Comes back to a row later that could not be claimed or moved now.

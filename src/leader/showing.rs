@@ -23,6 +23,11 @@ impl Showing {
             next: Timestamp::MIN,
         }
     }
+
+    /// The clock was set back.
+    pub fn set_back(&mut self, now: Timestamp) {
+        self.next = now.min(self.next);
+    }
 }
 
 impl Leader {

@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use pgrx::pg_sys;
 
 use super::Leader;
 use crate::domain::queue::QueueId;
+use crate::domain::scheduler::Cursor;
+use crate::domain::thorough::Thorough;
+use crate::domain::time::Timestamp;
 use crate::session::{self, Failure};
 use crate::store::{self, QueueRow, Surveyed};
 use crate::{guc, log};
@@ -27,6 +31,13 @@ pub struct Survey {
     after: Option<QueueId>,
     /// Something happened meanwhile that asks for another one.
     again: bool,
+    /// It looks at all messages, also where everything was found to be dead.
+    is_thorough: bool,
+    /// The next one is to do so, however long that takes.
+    must_be_thorough: bool,
+    thorough: Thorough,
+    /// Below these places there was nothing when last looked; kept while thorough looks take long.
+    floors: BTreeMap<QueueId, Cursor>,
     /// The version of each row that was loaded.
     versions: BTreeMap<QueueId, pg_sys::TransactionId>,
     /// What was said of the secrets of queues that could not be used when last read.
@@ -39,6 +50,10 @@ impl Survey {
         Survey {
             after: Some(QueueId::MIN),
             again: false,
+            is_thorough: true,
+            must_be_thorough: true,
+            thorough: Thorough::begin(),
+            floors: BTreeMap::new(),
             versions: BTreeMap::new(),
             secret_problems: BTreeMap::new(),
         }
@@ -52,6 +67,65 @@ impl Survey {
             Some(_) => self.again = true,
             None => self.after = Some(QueueId::MIN),
         }
+    }
+
+    /// Asks for one that looks at all messages.
+    pub fn ask_thorough(&mut self) {
+        self.must_be_thorough = true;
+        self.ask();
+    }
+
+    /// Asks for one now, and for one that looks at all messages before long: notes were lost, and what they told of may
+    /// have been due long ago. When notes are lost again and again, that is not each time.
+    pub fn ask_after_loss(&mut self, now: Timestamp) {
+        self.thorough.owe(now.after(guc::rescan_interval()));
+        self.ask();
+    }
+
+    /// The floors of the next slice of queues, which is looked at from that time on.
+    fn floors(
+        &self,
+        after: QueueId,
+        from: Timestamp,
+        cursor: impl Fn(QueueId) -> Cursor,
+    ) -> Vec<(QueueId, Cursor)> {
+        if self.is_thorough {
+            return Vec::new();
+        }
+        let known = self.versions.range((Bound::Excluded(after), Bound::Unbounded));
+        let floor = |id: QueueId| {
+            let kept = self.floors.get(&id).copied();
+            let floor = kept.map_or(cursor(id), |kept| kept.max(cursor(id)));
+            (id, floor.min(Cursor::before(from)))
+        };
+        known.take(SLICE as usize).map(|(id, _)| floor(*id)).collect()
+    }
+
+    /// These were looked at, from that time on, with so much work.
+    fn seen(&mut self, queues: &[Surveyed], from: Timestamp, worked: Duration) {
+        if self.is_thorough {
+            self.thorough.took(worked);
+            return;
+        }
+        for queue in queues {
+            // What is due from now on may yet come.
+            let latest = Cursor::before(from);
+            let floor = queue.first.map_or(latest, |first| first.min(latest));
+            self.floors.insert(queue.id, floor);
+        }
+    }
+
+    /// All queues were looked at. Returns when to look again at the latest.
+    fn end(&mut self, now: Timestamp) -> Timestamp {
+        let next = now.after(guc::rescan_interval());
+        if !self.is_thorough {
+            return next.min(self.thorough.not_before());
+        }
+        self.thorough.end(now);
+        if self.thorough.may_begin(now) {
+            self.floors.clear();
+        }
+        next
     }
 
     pub fn is_under_way(&self) -> bool {
@@ -80,6 +154,7 @@ impl Survey {
 
     fn forget(&mut self, id: QueueId) {
         self.versions.remove(&id);
+        self.floors.remove(&id);
         self.secret_problems.remove(&id);
     }
 
@@ -116,7 +191,7 @@ impl Survey {
 /// What one turn of a survey read.
 struct Slice {
     queues: Vec<Surveyed>,
-    changed: Vec<QueueRow>,
+    changed: Vec<QueueId>,
     orphaned: Vec<QueueId>,
     last: QueueId,
 }
@@ -127,12 +202,28 @@ impl Leader {
         let Some(after) = self.survey.after else {
             return Ok(());
         };
-        let Some(slice) = self.read_slice(after)? else {
+        let began = session::now();
+        if after == QueueId::MIN {
+            let survey = &mut self.survey;
+            survey.is_thorough = survey.must_be_thorough || survey.thorough.may_begin(began);
+        }
+        let worked = session::time_worked();
+        let Some(slice) = self.read_slice(after, began)? else {
             self.is_held = true;
             return Ok(());
         };
+        let worked = session::time_worked().saturating_sub(worked);
+        self.survey.seen(&slice.queues, began, worked);
+        let changed = if slice.changed.is_empty() {
+            Vec::new()
+        } else {
+            let Some(changed) = self.load_queues(&slice.changed)? else {
+                return Ok(());
+            };
+            changed
+        };
         let gone = self.survey.forget_gone(after, slice.last, &slice.queues);
-        if !gone.is_empty() || !slice.changed.is_empty() {
+        if !gone.is_empty() || !changed.is_empty() {
             // What backends remember of queues may be out of date as well.
             self.database.generation.fetch_add(1, Ordering::AcqRel);
         }
@@ -140,46 +231,59 @@ impl Leader {
             self.standing.forget(id);
             self.scheduler.drop_queue(id);
         }
-        self.load(slice.changed);
+        self.load(changed);
         for queue in &slice.queues {
-            if let Some(due_at) = queue.earliest_due {
-                self.scheduler.note_due(queue.id, due_at);
+            if let Some(first) = queue.first {
+                self.scheduler.note_due(queue.id, first.due_at);
             }
         }
         // While a dump is being restored, messages come before the queues.
         if self.had_queues {
             self.orphaned.extend(slice.orphaned);
         }
+        if after == QueueId::MIN && self.survey.is_thorough {
+            self.survey.must_be_thorough = false;
+            self.survey.thorough.began();
+        }
         self.survey.after = (slice.last < QueueId::MAX).then_some(slice.last);
         if self.survey.after.is_none() {
+            let now = session::now();
+            self.next_survey = self.survey.end(now);
             if std::mem::take(&mut self.survey.again) {
                 self.survey.ask();
             }
-            self.next_survey = session::now().after(guc::rescan_interval());
-            self.tidying.ask();
+            self.tidying.ask(now);
         }
         Ok(())
     }
 
-    /// `None` when the extension has become one of another version.
-    fn read_slice(&self, after: QueueId) -> Result<Option<Slice>, Failure> {
+    /// `None` when the extension has become one of another version, or the database was adopted under another key.
+    fn read_slice(&self, after: QueueId, from: Timestamp) -> Result<Option<Slice>, Failure> {
         session::transaction(c"pg_hooks: looking at queues", |client| {
+            let look = self.database.begin_look();
             match store::extension(client)? {
-                Some(found) if found.oid == self.extension && found.version == session::LIBRARY_VERSION => {}
+                Some(found) if found.oid == self.extension && found.version == session::LIBRARY_VERSION => {
+                    self.database.confirm(look);
+                }
                 Some(found) if found.oid == self.extension => return Ok(None),
                 _ => return Err(Failure::extension_gone()),
             }
-            let queues = store::survey(client, after, SLICE)?;
+            if store::webhook_key(client)? != self.webhook_key {
+                return Ok(None);
+            }
+            let floors = self.survey.floors(after, from, |id| self.scheduler.cursor(id));
+            let queues = store::survey(client, after, SLICE, &floors)?;
             let is_last = queues.len() < SLICE as usize;
             let last = queues.last().filter(|_| !is_last).map_or(QueueId::MAX, |q| q.id);
             let changed = self.survey.changed(&queues);
+            let orphaned = if self.survey.is_thorough {
+                store::orphaned_queues(client, after, last)?
+            } else {
+                Vec::new()
+            };
             Ok(Some(Slice {
-                changed: if changed.is_empty() {
-                    Vec::new()
-                } else {
-                    store::load_queues(client, &changed)?
-                },
-                orphaned: store::orphaned_queues(client, after, last)?,
+                changed,
+                orphaned,
                 queues,
                 last,
             }))
@@ -220,7 +324,10 @@ impl Leader {
                             log::secrets_unusable(id, shown);
                         }
                     }
-                    self.scheduler.load_queue(Arc::new(queue));
+                    self.scheduler.load_queue(Arc::new(queue), session::now());
+                    if self.is_to_be_disabled(id) {
+                        self.scheduler.suspend_queue(id);
+                    }
                 }
                 Err(problem) => {
                     self.standing.note(id, is_active.then(|| problem.clone()));
@@ -239,6 +346,31 @@ impl Leader {
         // As in the survey.
         if self.had_queues {
             self.orphaned.push(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_yet_be_due_is_never_below_the_floor() {
+        let (now, hour) = (Timestamp(1_000_000_000_000), Duration::from_secs(3600));
+        let mut survey = Survey::begin();
+        survey.is_thorough = false;
+        survey.versions.insert(1, UNLOADED);
+        let due_at = now.after(hour);
+        let first = Some(Cursor { due_at, id: 5 });
+        let (id, version) = (1, UNLOADED);
+        survey.seen(&[Surveyed { id, version, first }], now, Duration::ZERO);
+        let start = Cursor::before(Timestamp::MIN);
+        for from in [now, now.before(hour)] {
+            let floors = survey.floors(QueueId::MIN, from, |_| start);
+            assert!(
+                floors == [(1, Cursor::before(from))],
+                "a later row, or a clock set back"
+            );
         }
     }
 }

@@ -66,10 +66,18 @@ impl Leader {
             ..
         } = attempt;
         let answer = Answer::of(webhook_id, &outcome, duration, &response.body, response.truncated);
-        if let Some(trials) = trials() {
-            trials.answer(ticket, &answer.encode().unwrap_or_default());
-        }
+        give(ticket, &answer);
         None
+    }
+
+    /// Whether this was a test, of which no attempt could be made.
+    pub fn give_up_trial(&mut self, id: MessageId) -> bool {
+        let trial = self.trying.remove(&id);
+        if let Some((ticket, _)) = &trial {
+            let answer = Answer::impossible("the worker has no socket for it now", "Try again.");
+            give(*ticket, &answer);
+        }
+        trial.is_some()
     }
 
     /// The queue as it is committed, whether it is paused or not.
@@ -93,7 +101,9 @@ impl Leader {
                 webhook_id: format!("msg_{}_test{}", self.webhook_key, now.0),
                 attempt: 1,
                 due_at: now,
+                expires_at: None,
                 waited_since: None,
+                stored_at: 0,
                 headers,
                 body,
             },
@@ -130,6 +140,12 @@ impl Leader {
 
     fn database_oid(&self) -> u32 {
         self.database.oid.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+fn give(ticket: Ticket, answer: &Answer) {
+    if let Some(trials) = trials() {
+        trials.answer(ticket, &answer.encode().unwrap_or_default());
     }
 }
 

@@ -30,6 +30,7 @@ impl Leader {
             log::no_descriptor(complaint);
         }
         let now = session::now();
+        self.heed_the_clock(now);
         if now >= self.follow_at
             && let Err(failure) = self.follow(now)
         {
@@ -43,14 +44,15 @@ impl Leader {
         // What is due goes out before results are written to disk, and what these make room for after.
         self.deliver_or_rest(now);
         if now >= self.record_at
-            && let Err(failure) = self.record_in_time(now)
+            && let Err(failure) = self.give_back().and(self.record_in_time(now))
         {
             self.record_at = self.rest("recording results", &failure);
         }
-        if now >= self.notices_at
-            && let Err(failure) = self.show_standing().and_then(|()| self.show_notices())
-        {
-            self.notices_at = self.rest("noting the state of queues", &failure);
+        if now >= self.notices_at {
+            let standing = self.show_standing();
+            if let Err(failure) = standing.and(self.show_notices()) {
+                self.notices_at = self.rest("noting the state of queues", &failure);
+            }
         }
         if now >= self.tallying.fold_at
             && let Err(failure) = self.fold(now)
@@ -94,6 +96,9 @@ impl Leader {
         }
         if !self.unrecorded.is_empty() {
             wake = wake.min(self.linger_until.max(self.record_at));
+        }
+        if !self.given_back.is_empty() {
+            wake = wake.min(self.record_at);
         }
         if self.waits_for_locks() {
             wake = wake.min(self.held_up_until.max(self.record_at));
@@ -139,8 +144,15 @@ impl Leader {
 
     /// Nothing is lost by a failed transaction: what it was to do stays to be done.
     pub fn rest(&mut self, part: &str, failure: &Failure) -> Timestamp {
-        self.leave_if_extension_is_gone(failure);
-        log::rests(part, FAILURE_PAUSE.as_millis(), failure);
+        self.report(failure, || log::rests(part, FAILURE_PAUSE.as_millis(), failure));
         session::now().after(FAILURE_PAUSE)
+    }
+
+    /// Has a failure logged, unless the worker was told to end: that cancels what runs.
+    pub fn report(&mut self, failure: &Failure, log: impl FnOnce()) {
+        self.leave_if_extension_is_gone(failure);
+        if !session::terminating() {
+            log();
+        }
     }
 }

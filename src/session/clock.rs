@@ -1,5 +1,8 @@
 //! Time as PostgreSQL counts it, and as `domain` does.
 
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 
@@ -14,9 +17,19 @@ pub fn now() -> Timestamp {
     unix_time(unsafe { pg_sys::GetCurrentTimestamp() })
 }
 
+/// How long this thread has worked so far: waiting does not count.
+pub fn time_worked() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
 /// PostgreSQL's time as ours; its infinities become the ends of the range.
 pub fn from_postgres(time: TimestampWithTimeZone) -> Timestamp {
     unix_time(time.into())
+}
+
+/// PostgreSQL's time in its microseconds.
+pub fn micros(time: TimestampWithTimeZone) -> pg_sys::TimestampTz {
+    time.into()
 }
 
 /// PostgreSQL's microseconds as ours.
@@ -29,10 +42,14 @@ pub fn unix_time(micros: pg_sys::TimestampTz) -> Timestamp {
 
 /// Our time as PostgreSQL's; what lies outside of its range becomes an infinity.
 pub fn to_postgres(time: Timestamp) -> TimestampWithTimeZone {
-    let micros = match time.0 {
+    from_micros(match time.0 {
         i64::MIN | i64::MAX => time.0,
         micros => micros.saturating_sub(UNIX_TO_POSTGRES),
-    };
+    })
+}
+
+/// PostgreSQL's microseconds as its time; what lies outside of its range becomes an infinity.
+pub fn from_micros(micros: pg_sys::TimestampTz) -> TimestampWithTimeZone {
     let infinity = if micros < 0 {
         TimestampWithTimeZone::negative_infinity
     } else {

@@ -2,9 +2,12 @@
 
 use pgrx::pg_sys;
 
+use super::fail_if_struck;
+
 /// Waits until what these transactions wrote is on disk, so that nothing is sent that a crash could
 /// still undo. At once unless they committed with `synchronous_commit = off`.
 pub fn flush_commits(transactions: impl Iterator<Item = pg_sys::TransactionId>) {
+    fail_if_struck(|| "wal: flush".to_owned());
     let (mut last, mut position) = (None, 0);
     for xid in transactions {
         if last != Some(xid) && commit_may_be_unflushed(xid) {

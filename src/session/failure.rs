@@ -37,6 +37,32 @@ impl Failure {
         )
     }
 
+    /// Whether some of so many rows may be to blame: then half of them at a time are tried.
+    pub fn is_of_some(&self, count: usize) -> bool {
+        self.is_of_the_rows() || self.is_of_size() && count > 1
+    }
+
+    /// Whether memory is short: later there may be enough.
+    pub fn is_of_memory(&self) -> bool {
+        self.code == PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY
+    }
+
+    /// There is no memory for so many bytes.
+    pub fn out_of_memory(bytes: usize) -> Failure {
+        Failure {
+            code: PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+            message: format!("out of memory: no {bytes} bytes"),
+        }
+    }
+
+    /// Somebody has locked the states of queues that were to be changed.
+    pub fn states_locked() -> Failure {
+        Failure {
+            code: PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+            message: "somebody has locked rows of hooks.queue_state".to_owned(),
+        }
+    }
+
     /// The extension is not the one that this process serves.
     pub fn extension_gone() -> Failure {
         Failure {

@@ -174,9 +174,8 @@ statement!(
        insert into hooks.message (queue_id, due_at, headers, ordering_key, event_id, envelope, cron_id)
        select s.queue_id, $10, s.headers, t.ordering_key, t.made_id, nullif(s.envelope, 'raw'), t.cron_id
        from tick as t
-       cross join lateral hooks.matching_subscriptions(t.event_type, t.body::jsonb, null) as s
+       cross join lateral hooks.subscriptions_told(t.event_type, t.body::jsonb, false, null) as s
        where t.event_type is not null
-         and s.transform is null
        returning queue_id
      ), moved as (
        update hooks.cron as c

@@ -5,7 +5,7 @@ use pgrx::spi::SpiClient;
 use super::{column, optional, statement};
 use crate::domain::queue::QueueId;
 use crate::domain::time::Timestamp;
-use crate::session::Failure;
+use crate::session::{Failure, from_micros};
 
 /// Why a message becomes a dead letter.
 #[derive(Clone)]
@@ -13,6 +13,8 @@ pub struct Grave {
     pub id: i64,
     /// When it was due: where it is found again if it could not be moved.
     pub due_at: Timestamp,
+    /// `created_at`, in PostgreSQL's microseconds.
+    pub stored_at: i64,
     /// Attempts finished when that was decided: a row that went on meanwhile is left alone.
     pub attempt: i32,
     /// Attempts to record with the dead letter.
@@ -30,10 +32,12 @@ statement!(
     BURY,
     "with gone as (
        delete from hooks.message as m
-       using unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[], $5::text[], $6::text[])
-         as g(id, attempt, attempts, last_status, error_class, last_error)
+       using unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[], $5::text[], $6::text[],
+                    $7::timestamptz[])
+         as g(id, attempt, attempts, last_status, error_class, last_error, stored_at)
        where m.id = g.id
          and m.attempt = g.attempt
+         and m.created_at = g.stored_at
        returning m.id, m.queue_id, m.created_at, m.due_at, m.headers, m.body, m.body_bytes, m.ordering_key,
                  m.event_id, m.envelope,
                  g.attempts, g.last_status, g.error_class, g.last_error,
@@ -100,6 +104,11 @@ pub fn bury(client: &mut SpiClient<'_>, graves: &[Grave]) -> Result<Vec<Buried>,
             .map(|g| g.last_error.clone())
             .collect::<Vec<_>>()
             .into(),
+        graves
+            .iter()
+            .map(|g| from_micros(g.stored_at))
+            .collect::<Vec<_>>()
+            .into(),
     ];
     let rows = BURY.with(|statement| statement.run(client, &arguments))?;
     let buried = rows.into_iter().map(|row| {
@@ -112,6 +121,33 @@ pub fn bury(client: &mut SpiClient<'_>, graves: &[Grave]) -> Result<Vec<Buried>,
     buried.collect()
 }
 
+// In an order that only the index message_by_due has.
+statement!(
+    ORPHANS,
+    "select o.id
+     from unnest($1::bigint[]) as w(queue_id)
+     cross join lateral (
+       select m.id
+       from hooks.message as m
+       where m.queue_id between w.queue_id and w.queue_id
+         and m.id <> all ($2)
+       order by m.queue_id, m.due_at, m.id
+       limit 1000
+     ) as o
+     limit 1000"
+);
+
+/// Up to 1000 messages of these queues, but for those `left_out`.
+pub fn orphans(
+    client: &mut SpiClient<'_>,
+    queue_ids: &[QueueId],
+    left_out: Vec<i64>,
+) -> Result<Vec<i64>, Failure> {
+    let arguments = [queue_ids.to_vec().into(), left_out.into()];
+    let rows = ORPHANS.with(|statement| statement.read(client, &arguments))?;
+    rows.into_iter().map(|row| column(&row, 1)).collect()
+}
+
 statement!(
     BURY_ORPHANS,
     "with gone as (
@@ -119,9 +155,8 @@ statement!(
        where m.id = any (array(
          select o.id
          from hooks.message as o
-         where o.queue_id = any ($1)
-           and o.id <> all ($2)
-         limit 1000
+         where o.id = any ($1)
+           and not exists (select from hooks.queue as q where q.id = o.queue_id)
          for update skip locked))
        returning m.*
      )
@@ -141,15 +176,10 @@ statement!(
      returning d.id, d.queue_id"
 );
 
-/// Moves up to 1000 messages of queues that do not exist to `hooks.dead_letter`, except those in
-/// flight. Returns them.
-pub fn bury_orphans(
-    client: &mut SpiClient<'_>,
-    queue_ids: &[QueueId],
-    in_flight: Vec<i64>,
-) -> Result<Vec<Buried>, Failure> {
-    let arguments = [queue_ids.to_vec().into(), in_flight.into()];
-    let rows = BURY_ORPHANS.with(|statement| statement.run(client, &arguments))?;
+/// Moves messages whose queue does not exist to `hooks.dead_letter`, but for those that somebody has locked.
+/// Returns those moved.
+pub fn bury_orphans(client: &mut SpiClient<'_>, ids: &[i64]) -> Result<Vec<Buried>, Failure> {
+    let rows = BURY_ORPHANS.with(|statement| statement.run(client, &[ids.to_vec().into()]))?;
     let buried = rows.into_iter().map(|row| {
         Ok(Buried {
             id: column(&row, 1)?,

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 
 use super::message::Content;
-use super::{column, optional, statement};
+use super::{bytes, column, optional, statement};
 use crate::domain::envelope::Envelope;
 use crate::domain::event::{Event, Metadata};
 use crate::domain::headers::Headers;
 use crate::domain::message::Body;
-use crate::session::{Failure, from_postgres};
+use crate::domain::time::Timestamp;
+use crate::session::{Failure, from_postgres, to_postgres};
 
 /// What a message of an event says of it.
 pub struct Reference {
@@ -90,7 +91,7 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Result<Event, String>, Failure> {
                 kind: String::from_utf8_lossy(&kind).into_owned(),
                 created_at: from_postgres(column(row, 3)?),
                 // Missing where it is not sent.
-                payload: optional(row, 4)?.unwrap_or_default(),
+                payload: bytes(row, 4)?.unwrap_or_default(),
                 metadata,
                 headers,
             }),
@@ -148,17 +149,21 @@ statement!(
        where k.ctid = any (array(
          select o.ctid
          from hooks.idempotency_key as o
-         where o.expires_at <= now()
+         where o.expires_at >= $1
+           and o.expires_at <= now()
          order by o.expires_at
          limit 1000
          for update skip locked))
-       returning 1
+       returning k.expires_at
      )
-     select count(*) from gone"
+     select max(g.expires_at) from gone as g"
 );
 
-/// Removes up to 1000 idempotency keys whose window has ended. Returns how many.
-pub fn forget_keys(client: &mut SpiClient<'_>) -> Result<i64, Failure> {
-    let rows = FORGET_KEYS.with(|statement| statement.run(client, &[]))?;
-    rows.into_iter().next().map_or(Ok(0), |row| column(&row, 1))
+/// Removes up to 1000 idempotency keys whose window has ended, at `from` or later: what is dead before that is not
+/// walked again. Returns the latest end, if any went.
+pub fn forget_keys(client: &mut SpiClient<'_>, from: Timestamp) -> Result<Option<Timestamp>, Failure> {
+    let arguments = [to_postgres(from).into()];
+    let rows = FORGET_KEYS.with(|statement| statement.run(client, &arguments))?;
+    let latest = rows.into_iter().next().map(|row| optional(&row, 1));
+    Ok(latest.transpose()?.flatten().map(from_postgres))
 }

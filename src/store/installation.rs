@@ -84,15 +84,28 @@ statement!(
 /// Notes that this process leads now.
 pub fn begin_leading(client: &mut SpiClient<'_>) -> Result<Installation, Failure> {
     let rows = BEGIN.with(|statement| statement.run(client, &[]))?;
-    let row = rows.into_iter().next().ok_or_else(|| Failure {
-        code: PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-        message: "hooks.installation has no row".to_owned(),
-    })?;
+    let row = rows.into_iter().next().ok_or_else(no_installation)?;
     Ok(Installation {
         webhook_key: column(&row, 1)?,
         ended_clean: column(&row, 2)?,
         had_queues: column(&row, 3)?,
     })
+}
+
+statement!(KEY, "select i.webhook_key from hooks.installation as i");
+
+/// What goes into every `webhook-id` of this database. It changes when a copy is adopted.
+pub fn webhook_key(client: &mut SpiClient<'_>) -> Result<String, Failure> {
+    let rows = KEY.with(|statement| statement.read(client, &[]))?;
+    let row = rows.into_iter().next().ok_or_else(no_installation)?;
+    column(&row, 1)
+}
+
+fn no_installation() -> Failure {
+    Failure {
+        code: PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        message: "hooks.installation has no row".to_owned(),
+    }
 }
 
 statement!(

@@ -2,18 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::panic_any;
+use std::time::Duration;
 
 use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiHeapTupleData};
 
-use super::{column, event, optional, statement};
+use super::{bytes, column, event, optional, statement};
 use crate::domain::headers::Headers;
 use crate::domain::message::Body;
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{Candidate, Fetch, Range};
 use crate::domain::time::Timestamp;
 use crate::fault;
-use crate::session::{Failure, from_postgres, to_postgres};
+use crate::session::{Failure, from_postgres, micros, to_postgres, unix_time};
 
 /// A due message as stored.
 pub struct Row {
@@ -25,9 +26,25 @@ pub struct Row {
     pub written_by: pg_sys::TransactionId,
     /// The event whose payload is still missing in the contents.
     event: Option<event::Reference>,
+    /// `created_at`, in PostgreSQL's microseconds.
+    pub stored_at: i64,
+}
+
+impl Row {
     /// Since when somebody waits for its delivery: when it was to be sent first. For one that is being
     /// retried, when it was stored; not known if it was redriven before.
-    pub waited_since: Option<Timestamp>,
+    pub fn waited_since(&self) -> Option<Timestamp> {
+        let Candidate {
+            attempt,
+            attempts_before,
+            due_at,
+            ..
+        } = self.candidate;
+        if attempt == attempts_before {
+            return Some(due_at);
+        }
+        (attempts_before == 0).then(|| unix_time(self.stored_at))
+    }
 }
 
 /// Headers and body, or why they cannot be used.
@@ -54,7 +71,7 @@ macro_rules! row_columns {
              case when m.size <= ", $inline_bytes, " then convert_to(m.headers::text, 'UTF8') end,
              case when m.size <= ", $inline_bytes, " then convert_to(m.body, 'UTF8') end,
              case when m.size <= ", $inline_bytes, " then m.body_bytes end,
-             m.event_id, m.envelope, m.waited_since "
+             m.event_id, m.envelope, m.created_at "
         )
     };
 }
@@ -65,8 +82,7 @@ macro_rules! stored_columns {
          m.headers, m.body, m.body_bytes, m.expires_at,
          hashtextextended(m.ordering_key, 0) as ordering_hash,
          m.event_id, m.envelope,
-         case when m.attempt = m.attempts_before then m.due_at
-              when m.attempts_before = 0 then m.created_at end as waited_since,
+         m.created_at,
          coalesce(octet_length(m.body), octet_length(m.body_bytes),
            (select octet_length(e.payload) from hooks.event as e where e.id = m.event_id), 0)
            + coalesce(pg_column_size(m.headers), 0) as size "
@@ -94,7 +110,7 @@ statement!(
             order by m.due_at, m.id
             limit w.row_limit)
            union all
-           (select m.id, m.due_at, 0, 0, 0::smallint, m.xmin, null, null, null, null, null, null, null, null, 0
+           (select m.id, m.due_at, 0, 0, 0::smallint, m.xmin, null, null, null, null, null, null, null, m.created_at, 0
             from hooks.message as m
             where m.queue_id = w.queue_id
               and m.due_at > $5
@@ -104,7 +120,8 @@ statement!(
     )
 );
 
-// The first row of each ordering key, by a look into the index message_by_key.
+// The first row of each ordering key, by a look into the index message_by_key. If the hash had to be equal, the order
+// would be that of ids alone, which the primary key has too: statistics could have all messages walked along that.
 statement!(
     HEADS,
     concat!(
@@ -119,10 +136,10 @@ statement!(
         "
            from hooks.message as m
            where m.queue_id = w.queue_id
-             and hashtextextended(m.ordering_key, 0) = w.key
              and m.ordering_key is not null
-             and m.id >= w.from_id
-           order by m.id
+             and (hashtextextended(m.ordering_key, 0), m.id) >= (w.key, w.from_id)
+             and hashtextextended(m.ordering_key, 0) <= w.key
+           order by hashtextextended(m.ordering_key, 0), m.id
            limit 1
          ) as m
          where m.due_at > $5
@@ -175,7 +192,7 @@ fn fetch_ranges(
         ranges.iter().map(|(id, _)| *id).collect::<Vec<_>>().into(),
         ranges
             .iter()
-            .map(|(_, range)| to_postgres(range.after.due_at))
+            .map(|(_, range)| to_postgres(mark(range)))
             .collect::<Vec<_>>()
             .into(),
         ranges
@@ -205,6 +222,12 @@ fn fetch_ranges(
         }
     }
     Ok(())
+}
+
+/// Behind what a walk begins. Tests put a bug in here, to see that it is found: some milliseconds too far.
+fn mark(range: &Range) -> Timestamp {
+    let too_far = 5 * u64::from(fault::strikes("bug: mark too high"));
+    range.after.due_at.after(Duration::from_millis(too_far))
 }
 
 /// Rows come in the order of the keys asked for: the plan is a nested loop over these.
@@ -272,7 +295,7 @@ fn read(row: &SpiHeapTupleData<'_>, inline_bytes: i32) -> Result<Row, Failure> {
         written_by: column(row, 8)?,
         content,
         event,
-        waited_since: optional(row, 16)?.map(from_postgres),
+        stored_at: micros(column(row, 16)?),
     })
 }
 
@@ -322,7 +345,7 @@ fn read_reference(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Option<eve
 
 /// Reads headers, text and bytes from three columns, the first of this number.
 fn read_content(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Content, Failure> {
-    let headers = match optional::<Vec<u8>>(row, first)? {
+    let headers = match bytes(row, first)? {
         None => Headers::default(),
         Some(json) => match serde_json::from_slice(&json).map(|json| Headers::from_stored_json(&json)) {
             Ok(Ok(headers)) => headers,
@@ -330,7 +353,7 @@ fn read_content(row: &SpiHeapTupleData<'_>, first: usize) -> Result<Content, Fai
             Err(_) => return Ok(Err("headers are not valid JSON".to_owned())),
         },
     };
-    let body = match (optional(row, first + 1)?, optional(row, first + 2)?) {
+    let body = match (bytes(row, first + 1)?, bytes(row, first + 2)?) {
         (Some(text), _) => Body::Text(text),
         (None, Some(bytes)) => Body::Binary(bytes),
         (None, None) => Body::Empty,
@@ -366,10 +389,14 @@ pub fn claim(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<HashSet<i64>, 
 
 statement!(
     FORGIVE,
-    "update hooks.message as m set deaths = 0 where m.id = any ($1) and m.deaths > 0"
+    "update hooks.message as m
+     set deaths = m.deaths - 1
+     where m.id in (
+       select f.id from hooks.message as f where f.id = any ($1) and f.deaths > 0 for update skip locked)"
 );
 
-/// Takes the deaths of these messages back: the worker ends, but not because of them.
+/// Takes back the death that was counted for each of these messages in case the worker died of the attempt, which ended
+/// otherwise or was not made. One that somebody has locked keeps it.
 pub fn forgive(client: &mut SpiClient<'_>, ids: Vec<i64>) -> Result<(), Failure> {
     FORGIVE.with(|statement| statement.run(client, &[ids.into()]))?;
     Ok(())

@@ -4,6 +4,7 @@ mod bulletin;
 mod cron;
 mod dead_letter;
 mod event;
+mod expiry;
 mod history;
 mod installation;
 mod message;
@@ -17,17 +18,20 @@ mod tidy_tally;
 
 pub use bulletin::{Bulletin, tell};
 pub use cron::{CronRow, Ran, Run, load_cron, run_cron, survey_cron};
-pub use dead_letter::{Buried, Grave, bury, bury_orphans};
+pub use dead_letter::{Buried, Grave, bury, bury_orphans, orphans};
 pub use event::{forget_events, forget_keys};
+pub use expiry::last_longer;
 pub use history::{Day, forget_dead_letters, forget_history, history_work, turn_day};
-pub use installation::{begin_leading, end_leading, extension, extension_oid, hold, prepared_transactions};
-pub use message::{Content, Fetched, Row, claim, fetch, forgive, locked, read_contents};
-pub use queue::{QueueRow, load_queues};
-pub use queue_state::{
-    disable_queue, forget_open_breakers, load_failing, load_held, note_closed_breaker, note_failing,
-    note_held, note_open_breaker, note_well,
+pub use installation::{
+    begin_leading, end_leading, extension, extension_oid, hold, prepared_transactions, webhook_key,
 };
-pub use record::{Record, Recorded, expire, record, storable};
+pub use message::{Content, Fetched, Row, claim, fetch, forgive, locked, read_contents};
+pub use queue::{QueueRow, load_queues, unreadable_queue};
+pub use queue_state::{
+    disable_queue, forget_open_breakers, load_failing, load_held, load_open, locked_states,
+    note_closed_breaker, note_failing, note_held, note_open_breaker, note_well,
+};
+pub use record::{Overdue, Record, Recorded, expire, record, storable};
 pub use secret::forget_secrets;
 pub use survey::{Surveyed, orphaned_queues, survey};
 pub use tally::{Logged, fold, log_tally, unfolded};
@@ -37,7 +41,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, PreparedStatement, SpiClient, SpiHeapTupleData, SpiTupleTable};
 
-use crate::session::{self, Failure};
+use crate::session::{self, Bytes, Failure};
 
 /// A statement of the worker, prepared at first use and kept for the life of the process.
 struct Statement {
@@ -63,6 +67,7 @@ impl Statement {
         arguments: &[DatumWithOid<'_>],
     ) -> Result<SpiTupleTable<'conn>, Failure> {
         session::fail_if_struck(|| self.place());
+        session::reserve_for_errors()?;
         let statement = self.prepared(arguments, |types| client.prepare_mut(self.sql, types))?;
         Ok(client.update(statement, None, arguments)?)
     }
@@ -75,6 +80,7 @@ impl Statement {
         arguments: &[DatumWithOid<'_>],
     ) -> Result<SpiTupleTable<'conn>, Failure> {
         session::fail_if_struck(|| self.place());
+        session::reserve_for_errors()?;
         let statement = self.prepared(arguments, |types| client.prepare(self.sql, types))?;
         Ok(client.select(statement, None, arguments)?)
     }
@@ -112,6 +118,11 @@ fn optional<T: FromDatum + IntoDatum>(
     ordinal: usize,
 ) -> Result<Option<T>, Failure> {
     Ok(row.get::<T>(ordinal)?)
+}
+
+/// The bytes of a column that may be null, which may be many.
+fn bytes(row: &SpiHeapTupleData<'_>, ordinal: usize) -> Result<Option<Vec<u8>>, Failure> {
+    optional::<Bytes>(row, ordinal)?.map(Bytes::read).transpose()
 }
 
 /// Declares a statement of this process.

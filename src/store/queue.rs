@@ -80,6 +80,33 @@ pub fn load_queues(client: &mut SpiClient<'_>, ids: &[QueueId]) -> Result<Vec<Qu
         .collect()
 }
 
+statement!(
+    LOOK,
+    "select q.id, q.home <> (select hooks.home()), q.active from hooks.queue as q where q.id = $1"
+);
+
+/// A queue of which [`load_queues`] fails, as far as it can be read, if it exists.
+pub fn unreadable_queue(
+    client: &mut SpiClient<'_>,
+    id: QueueId,
+    failure: &Failure,
+) -> Result<Option<QueueRow>, Failure> {
+    let row = LOOK
+        .with(|statement| statement.read(client, &[id.into()]))?
+        .next();
+    let look = |row: SpiHeapTupleData<'_>| {
+        Ok(QueueRow {
+            id: column(&row, 1)?,
+            // Of no row, so that it is loaded again at each survey.
+            version: pg_sys::TransactionId::INVALID,
+            is_foreign: column(&row, 2)?,
+            is_active: column(&row, 3)?,
+            policy: Err(failure.to_string()),
+        })
+    };
+    row.map(look).transpose()
+}
+
 fn read(
     row: &SpiHeapTupleData<'_>,
     secrets: Secrets,

@@ -1,7 +1,7 @@
 //! What the leader has to say about queues: open breakers, queues that only fail, queues that it holds or
 //! switched off.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use pgrx::spi::SpiClient;
 
@@ -10,6 +10,24 @@ use crate::domain::failing::Failing;
 use crate::domain::queue::QueueId;
 use crate::domain::time::Timestamp;
 use crate::session::{Failure, from_postgres, to_postgres};
+
+statement!(
+    LOCKED,
+    "with free as materialized (
+       select s.queue_id from hooks.queue_state as s where s.queue_id = any ($1) for update skip locked
+     )
+     select s.queue_id
+     from hooks.queue_state as s
+     where s.queue_id = any ($1)
+       and not exists (select from free as f where f.queue_id = s.queue_id)"
+);
+
+/// Those of these queues whose states somebody has locked, or changed just now. The others are locked for this
+/// transaction.
+pub fn locked_states(client: &mut SpiClient<'_>, ids: Vec<QueueId>) -> Result<HashSet<QueueId>, Failure> {
+    let rows = LOCKED.with(|statement| statement.run(client, &[ids.into()]))?;
+    rows.into_iter().map(|row| column(&row, 1)).collect()
+}
 
 statement!(
     TRIPPED,
@@ -21,28 +39,38 @@ statement!(
      set until = case when s.state = 'held' then s.until else excluded.until end,
          state = case when s.state = 'failing' then excluded.state else s.state end,
          since = case when s.state = 'failing' then excluded.since else s.since end,
-         reason = case when s.state = 'failing' then excluded.reason else s.reason end"
+         reason = case when s.state = 'failing' then excluded.reason else s.reason end
+     where s.state <> 'disabled'
+     returning s.queue_id"
 );
 
-/// Shows that the breaker of a queue is open until then.
+/// Shows that the breaker of a queue is open until then. Returns whether there is anything to show: of a queue that
+/// is switched off, late answers tell nothing.
 pub fn note_open_breaker(
     client: &mut SpiClient<'_>,
     queue_id: QueueId,
     until: Timestamp,
-) -> Result<(), Failure> {
-    TRIPPED.with(|statement| statement.run(client, &[queue_id.into(), to_postgres(until).into()]))?;
-    Ok(())
+) -> Result<bool, Failure> {
+    let arguments = [queue_id.into(), to_postgres(until).into()];
+    let shown = TRIPPED.with(|statement| statement.run(client, &arguments))?;
+    Ok(!shown.is_empty())
 }
 
 statement!(
     RECOVERED,
-    "delete from hooks.queue_state as s where s.queue_id = $1 and s.state <> 'held'"
+    "with gone as (
+       delete from hooks.queue_state as s where s.queue_id = $1 and s.state in ('open', 'failing')
+     )
+     select q.id
+     from hooks.queue as q
+     where q.id = $1
+       and not exists (select from hooks.queue_state as s where s.queue_id = q.id and s.state = 'disabled')"
 );
 
-/// Shows that the breaker of a queue is closed.
-pub fn note_closed_breaker(client: &mut SpiClient<'_>, queue_id: QueueId) -> Result<(), Failure> {
-    RECOVERED.with(|statement| statement.run(client, &[queue_id.into()]))?;
-    Ok(())
+/// Shows that the breaker of a queue is closed. Returns whether there is anything to show, as above.
+pub fn note_closed_breaker(client: &mut SpiClient<'_>, queue_id: QueueId) -> Result<bool, Failure> {
+    let shown = RECOVERED.with(|statement| statement.run(client, &[queue_id.into()]))?;
+    Ok(!shown.is_empty())
 }
 
 statement!(
@@ -50,10 +78,7 @@ statement!(
     "with open as (
        select s.queue_id, s.failing_since
        from hooks.queue_state as s
-       where s.state = 'open'
-       order by s.queue_id
-       limit $1
-       for update
+       where s.state = 'open' and s.queue_id = any ($1)
      ), gone as (
        delete from hooks.queue_state as s using open as o where s.queue_id = o.queue_id and o.failing_since is null
      ), kept as (
@@ -65,11 +90,24 @@ statement!(
      select o.queue_id from open as o"
 );
 
-/// Forgets open breakers of the last leader, so many at most: a new one starts with closed ones. Returns
-/// whose they were.
-pub fn forget_open_breakers(client: &mut SpiClient<'_>, limit: i32) -> Result<Vec<QueueId>, Failure> {
-    let rows = FORGET.with(|statement| statement.run(client, &[limit.into()]))?;
+/// Forgets open breakers of the last leader: a new one starts with closed ones. Returns which of these were still
+/// open.
+pub fn forget_open_breakers(client: &mut SpiClient<'_>, ids: Vec<QueueId>) -> Result<Vec<QueueId>, Failure> {
+    let rows = FORGET.with(|statement| statement.run(client, &[ids.into()]))?;
     rows.into_iter().map(|row| column(&row, 1)).collect()
+}
+
+statement!(
+    LOAD_OPEN,
+    "select s.queue_id from hooks.queue_state as s where s.state = 'open'"
+);
+
+/// Queues whose breakers are open, as the last leader noted it.
+pub fn load_open(client: &mut SpiClient<'_>) -> Result<BTreeSet<QueueId>, Failure> {
+    LOAD_OPEN
+        .with(|statement| statement.read(client, &[]))?
+        .map(|row| column(&row, 1))
+        .collect()
 }
 
 statement!(
@@ -119,8 +157,10 @@ pub fn load_held(client: &mut SpiClient<'_>) -> Result<BTreeMap<QueueId, String>
 
 statement!(
     DISABLE,
-    "with disabled as (
-       update hooks.queue as q set active = false where q.id = $1 and q.active returning q.id
+    "with free as materialized (
+       select q.id from hooks.queue as q where q.id = $1 and q.active for no key update nowait
+     ), disabled as (
+       update hooks.queue as q set active = false from free as f where q.id = f.id and q.active returning q.id
      )
      insert into hooks.queue_state as s (queue_id, state, since, reason)
      select d.id, 'disabled', now(), $2
@@ -130,7 +170,8 @@ statement!(
      returning s.queue_id"
 );
 
-/// Switches a queue off and says why. Its messages are kept. Returns whether it was on.
+/// Switches a queue off and says why. Its messages are kept. Returns whether it was on. A row that somebody has
+/// locked is not waited for.
 pub fn disable_queue(client: &mut SpiClient<'_>, queue_id: QueueId, reason: &str) -> Result<bool, Failure> {
     let arguments = [queue_id.into(), reason.to_owned().into()];
     let disabled = DISABLE.with(|statement| statement.run(client, &arguments))?;

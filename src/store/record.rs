@@ -1,15 +1,16 @@
 //! Recording what came of attempts: all of a batch in one transaction.
 //!
-//! Every change is fenced by (id, attempts finished): a late result for a message that was cancelled,
-//! deleted or redriven meanwhile changes nothing.
+//! Every change is fenced by (id, when it was stored, attempts finished): a late result for a message that was
+//! cancelled, deleted or redriven meanwhile, or for an earlier one of the same id, changes nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use pgrx::datum::{DatumWithOid, JsonString};
-use pgrx::spi::SpiClient;
+use pgrx::spi::{SpiClient, SpiTupleTable};
 
 use super::dead_letter::{Buried, Grave, bury};
+use super::expiry::spare_lasting;
 use super::tally::{Logged, log_tally};
 use super::{column, optional, statement};
 use crate::deliver::Attempt;
@@ -17,7 +18,7 @@ use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{MessageId, Verdict};
 use crate::domain::tally::{Counts, Failed, Tally};
 use crate::domain::time::Timestamp;
-use crate::session::{Failure, Value, rows_of, to_postgres, value};
+use crate::session::{Failure, Value, from_micros, from_postgres, rows_of, to_postgres, value};
 
 /// The result of an attempt with what was decided about it.
 pub struct Record {
@@ -47,10 +48,11 @@ statement!(
     FINISHED,
     "with gone as (
        delete from hooks.message as m
-       using unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[], $6::boolean[])
-         as r(id, attempt, attempts, status, keep)
+       using unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[], $6::boolean[], $7::timestamptz[])
+         as r(id, attempt, attempts, status, keep, stored_at)
        where m.id = r.id
          and m.attempt = r.attempt
+         and m.created_at = r.stored_at
        returning m.id, m.queue_id, m.created_at, m.due_at, m.event_id, r.attempts, r.status, r.keep,
                  case when r.keep then m.headers end as headers,
                  case when r.keep then m.body end as body,
@@ -69,16 +71,19 @@ statement!(
      from logged as l"
 );
 
+// Who put a message off while it was on the wire meant the next attempt.
 statement!(
     RETRY,
     "update hooks.message as m
      set attempt = r.attempt,
-         due_at = r.due_at,
+         due_at = case when m.due_at = r.was_due_at then r.due_at else greatest(r.due_at, m.due_at) end,
          deaths = 0
-     from unnest($1::bigint[], $2::integer[], $3::timestamptz[]) as r(id, attempt, due_at)
+     from unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
+       as r(id, attempt, due_at, stored_at, was_due_at)
      where m.id = r.id
        and m.attempt = r.attempt - 1
-     returning m.id"
+       and m.created_at = r.stored_at
+     returning m.id, m.queue_id, m.due_at"
 );
 
 statement!(
@@ -91,9 +96,11 @@ statement!(
 pub struct Recorded {
     /// Messages that became dead letters.
     pub buried: Vec<Buried>,
-    /// Messages that wait for their next attempt. One that was to be retried and is not among them is
-    /// gone: cancelled, or deleted.
-    pub retrying: HashSet<MessageId>,
+    /// Messages that were no longer as they were sent: cancelled, deleted, changed. Nothing was done with them. With
+    /// those that are still there, their queues and when they are due.
+    pub changed: HashMap<MessageId, Option<(QueueId, Timestamp)>>,
+    /// Messages that are retried, with the queues that they are in by now and when they are due.
+    pub retrying: HashMap<MessageId, (QueueId, Timestamp)>,
     /// What was counted.
     pub counted: Option<Logged>,
 }
@@ -113,38 +120,59 @@ impl Finished {
     }
 }
 
-/// Records a batch.
-pub fn record(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Recorded, Failure> {
+/// Records a batch. Verdicts that a change of the message has overtaken become what they are to be.
+pub fn record(client: &mut SpiClient<'_>, records: &mut [Record]) -> Result<Recorded, Failure> {
+    spare_lasting(client, records)?;
+    let records = &*records;
     write_attempts(client, records)?;
-    let delivered = finish(client, records, Verdict::Delivered, "delivered")?;
-    let expired = finish(client, records, Verdict::Expired, "expired")?;
+    let is_over = |verdict| matches!(verdict, Verdict::Expired { is_buried: false, .. });
+    let delivered = finish(
+        client,
+        records,
+        |verdict| verdict == Verdict::Delivered,
+        "delivered",
+    )?;
+    let expired = finish(client, records, is_over, "expired")?;
     let retrying = schedule_retries(client, records)?;
-    let graves: Vec<Grave> = records
-        .iter()
-        .filter(|r| r.verdict == Verdict::Dead)
-        .map(grave)
-        .collect();
+    let graves: Vec<Grave> = records.iter().filter(|r| r.verdict.buries()).map(grave).collect();
     let buried = if graves.is_empty() {
         Vec::new()
     } else {
         bury(client, &graves)?
     };
+    let dead: HashSet<MessageId> = buried.iter().map(|letter| letter.id).collect();
     let mut tally = Tally::default();
+    let mut changed = HashMap::new();
     for record in records {
         let counts = tally.of(record.queue_id);
         count_attempt(counts, &record.attempt);
         let id = record.attempt.message_id;
+        let is_done = match record.verdict {
+            Verdict::Delivered => delivered.contains(id),
+            Verdict::RetryAt(_) => retrying.contains_key(&id),
+            verdict if verdict.buries() => dead.contains(&id),
+            _ => expired.contains(id),
+        };
         match record.verdict {
-            Verdict::Delivered if delivered.contains(id) => count_delivered(counts, &record.attempt),
-            Verdict::Expired if expired.contains(id) => counts.expired += 1,
+            _ if !is_done => {
+                changed.insert(id, None);
+            }
+            Verdict::Delivered => count_delivered(counts, &record.attempt),
+            verdict if is_over(verdict) => counts.expired += 1,
             _ => {}
         }
     }
     for letter in &buried {
         tally.of(letter.queue_id).dead += 1;
     }
+    if !changed.is_empty() {
+        for (id, place) in still_there(client, changed.keys().copied().collect())? {
+            changed.insert(id, Some(place));
+        }
+    }
     Ok(Recorded {
         buried,
+        changed,
         retrying,
         counted: log_tally(client, tally)?,
     })
@@ -174,14 +202,14 @@ fn count_delivered(counts: &mut Counts, attempt: &Attempt) {
     }
 }
 
-/// Moves the messages of this verdict to the log.
+/// Moves the messages of such a verdict to the log.
 fn finish(
     client: &mut SpiClient<'_>,
     records: &[Record],
-    verdict: Verdict,
+    ends: impl Fn(Verdict) -> bool,
     state: &str,
 ) -> Result<Finished, Failure> {
-    let finished: Vec<&Record> = records.iter().filter(|r| r.verdict == verdict).collect();
+    let finished: Vec<&Record> = records.iter().filter(|r| ends(r.verdict)).collect();
     if finished.is_empty() {
         return Ok(Finished::All);
     }
@@ -196,6 +224,11 @@ fn finish(
         finished.iter().map(|r| r.status()).collect::<Vec<_>>().into(),
         state.into(),
         finished.iter().map(|r| r.keep_body).collect::<Vec<_>>().into(),
+        finished
+            .iter()
+            .map(|r| from_micros(r.attempt.stored_at))
+            .collect::<Vec<_>>()
+            .into(),
     ];
     run_finished(client, &arguments)
 }
@@ -206,20 +239,27 @@ fn run_finished(client: &mut SpiClient<'_>, arguments: &[DatumWithOid<'_>]) -> R
     Ok(only.map_or(Finished::All, |ids| Finished::Only(ids.into_iter().collect())))
 }
 
-/// Ends messages whose time is over, each with the attempts it had, without another attempt. The last
-/// of each is whether it stays in the log as it was.
-pub fn expire(
-    client: &mut SpiClient<'_>,
-    messages: &[(QueueId, MessageId, u32, bool)],
-) -> Result<Option<Logged>, Failure> {
+/// A message whose time is over.
+pub struct Overdue {
+    pub queue_id: QueueId,
+    pub id: MessageId,
+    pub attempts: u32,
+    /// `created_at`, in PostgreSQL's microseconds.
+    pub stored_at: i64,
+    /// Whether it stays in the log as it was.
+    pub keep_body: bool,
+}
+
+/// Ends messages whose time is over, each with the attempts it had, without another attempt.
+pub fn expire(client: &mut SpiClient<'_>, messages: &[&Overdue]) -> Result<Option<Logged>, Failure> {
     let attempts: Vec<i32> = messages
         .iter()
-        .map(|(_, _, attempts, _)| i32::try_from(*attempts).unwrap_or(i32::MAX))
+        .map(|message| i32::try_from(message.attempts).unwrap_or(i32::MAX))
         .collect();
     let arguments = [
         messages
             .iter()
-            .map(|(_, id, _, _)| *id)
+            .map(|message| message.id)
             .collect::<Vec<_>>()
             .into(),
         attempts.clone().into(),
@@ -228,21 +268,30 @@ pub fn expire(
         "expired".into(),
         messages
             .iter()
-            .map(|(_, _, _, keep)| *keep)
+            .map(|message| message.keep_body)
+            .collect::<Vec<_>>()
+            .into(),
+        messages
+            .iter()
+            .map(|message| from_micros(message.stored_at))
             .collect::<Vec<_>>()
             .into(),
     ];
     let expired = run_finished(client, &arguments)?;
     let mut tally = Tally::default();
-    for (queue_id, id, _, _) in messages {
-        if expired.contains(*id) {
-            tally.of(*queue_id).expired += 1;
+    for message in messages {
+        if expired.contains(message.id) {
+            tally.of(message.queue_id).expired += 1;
         }
     }
     log_tally(client, tally)
 }
 
-fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<HashSet<MessageId>, Failure> {
+/// The messages that are retried, with the queues that they are in by now and when they are due.
+fn schedule_retries(
+    client: &mut SpiClient<'_>,
+    records: &[Record],
+) -> Result<HashMap<MessageId, (QueueId, Timestamp)>, Failure> {
     let retries: Vec<(&Record, _)> = records
         .iter()
         .filter_map(|r| match r.verdict {
@@ -251,7 +300,7 @@ fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Ha
         })
         .collect();
     if retries.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(HashMap::new());
     }
     let arguments = [
         retries
@@ -265,9 +314,40 @@ fn schedule_retries(client: &mut SpiClient<'_>, records: &[Record]) -> Result<Ha
             .map(|(_, due_at)| *due_at)
             .collect::<Vec<_>>()
             .into(),
+        retries
+            .iter()
+            .map(|(r, _)| from_micros(r.attempt.stored_at))
+            .collect::<Vec<_>>()
+            .into(),
+        retries
+            .iter()
+            .map(|(r, _)| to_postgres(r.attempt.due_at))
+            .collect::<Vec<_>>()
+            .into(),
     ];
     let rows = RETRY.with(|statement| statement.run(client, &arguments))?;
-    rows.into_iter().map(|row| column(&row, 1)).collect()
+    places(rows)
+}
+
+statement!(
+    CHANGED,
+    "select m.id, m.queue_id, m.due_at from hooks.message as m where m.id = any ($1)"
+);
+
+fn still_there(
+    client: &mut SpiClient<'_>,
+    ids: Vec<MessageId>,
+) -> Result<HashMap<MessageId, (QueueId, Timestamp)>, Failure> {
+    places(CHANGED.with(|statement| statement.run(client, &[ids.into()]))?)
+}
+
+/// Messages with their queues and when they are due.
+fn places(rows: SpiTupleTable<'_>) -> Result<HashMap<MessageId, (QueueId, Timestamp)>, Failure> {
+    rows.map(|row| {
+        let place = (column(&row, 2)?, from_postgres(column(&row, 3)?));
+        Ok((column(&row, 1)?, place))
+    })
+    .collect()
 }
 
 fn grave(record: &Record) -> Grave {
@@ -276,6 +356,7 @@ fn grave(record: &Record) -> Grave {
         id: record.attempt.message_id,
         due_at: Timestamp::MIN,
         attempt: record.number() - 1,
+        stored_at: record.attempt.stored_at,
         attempts: record.number(),
         last_status: record.status(),
         error_class: outcome.error_class().unwrap_or("fault").to_owned(),

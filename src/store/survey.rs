@@ -5,40 +5,67 @@ use pgrx::spi::SpiClient;
 
 use super::{column, optional, statement};
 use crate::domain::queue::QueueId;
-use crate::domain::time::Timestamp;
-use crate::session::{Failure, from_postgres};
+use crate::domain::scheduler::Cursor;
+use crate::session::{Failure, from_postgres, to_postgres};
 
 /// A queue, as far as a survey looks at it.
 pub struct Surveyed {
     pub id: QueueId,
     /// Changes with the row.
     pub version: pg_sys::TransactionId,
-    /// When its first message is due, if it has one.
-    pub earliest_due: Option<Timestamp>,
+    /// The place of its first message, if it has one.
+    pub first: Option<Cursor>,
 }
 
 statement!(
     SURVEY,
-    "select q.id, q.xmin, m.due_at
+    "select q.id, q.xmin, m.due_at, m.id
      from (select q.id, q.xmin from hooks.queue as q where q.id > $1 order by q.id limit $2) as q
+     cross join lateral (select array_position($3::bigint[], q.id) as at) as f
      left join lateral (
-       select m.due_at
+       select m.due_at, m.id
        from hooks.message as m
        where m.queue_id = q.id
+         and (m.due_at, m.id) >= (coalesce(($4::timestamptz[])[f.at], '-infinity'),
+                                  coalesce(($5::bigint[])[f.at], '-9223372036854775808'))
        order by m.due_at, m.id
        limit 1
      ) as m on true"
 );
 
-/// Up to `limit` queues in the order of their ids, from behind `after` on.
-pub fn survey(client: &mut SpiClient<'_>, after: QueueId, limit: i32) -> Result<Vec<Surveyed>, Failure> {
-    let rows = SURVEY.with(|statement| statement.read(client, &[after.into(), limit.into()]))?;
+/// Up to `limit` queues in the order of their ids, from behind `after` on. Messages of those that have a floor are
+/// looked at from there on: what is dead below it need not be walked again.
+pub fn survey(
+    client: &mut SpiClient<'_>,
+    after: QueueId,
+    limit: i32,
+    floors: &[(QueueId, Cursor)],
+) -> Result<Vec<Surveyed>, Failure> {
+    let arguments = [
+        after.into(),
+        limit.into(),
+        floors.iter().map(|(id, _)| *id).collect::<Vec<_>>().into(),
+        floors
+            .iter()
+            .map(|(_, floor)| to_postgres(floor.due_at))
+            .collect::<Vec<_>>()
+            .into(),
+        floors
+            .iter()
+            .map(|(_, floor)| floor.id)
+            .collect::<Vec<_>>()
+            .into(),
+    ];
+    let rows = SURVEY.with(|statement| statement.read(client, &arguments))?;
     rows.into_iter()
         .map(|row| {
             Ok(Surveyed {
                 id: column(&row, 1)?,
                 version: column(&row, 2)?,
-                earliest_due: optional(&row, 3)?.map(from_postgres),
+                first: optional(&row, 3)?
+                    .map(from_postgres)
+                    .zip(optional(&row, 4)?)
+                    .map(|(due_at, id)| Cursor { due_at, id }),
             })
         })
         .collect()

@@ -56,6 +56,7 @@ pub fn unfolded(client: &mut SpiClient<'_>, before: i64) -> Result<Vec<Logged>, 
         .collect()
 }
 
+// A sum that is too large for its column stays as large as it can be, so that folding goes on.
 statement!(
     TOTALS,
     "insert into hooks.queue_total as t (queue_id, attempts, failed, delivered, dead, expired,
@@ -69,8 +70,8 @@ statement!(
          delivered = t.delivered + excluded.delivered,
          dead = t.dead + excluded.dead,
          expired = t.expired + excluded.expired,
-         latency_micros = t.latency_micros + excluded.latency_micros,
-         duration_micros = t.duration_micros + excluded.duration_micros,
+         latency_micros = least(t.latency_micros::numeric + excluded.latency_micros, 9223372036854775807)::bigint,
+         duration_micros = least(t.duration_micros::numeric + excluded.duration_micros, 9223372036854775807)::bigint,
          last_success_at = coalesce(excluded.last_success_at, t.last_success_at),
          last_failure_at = coalesce(excluded.last_failure_at, t.last_failure_at),
          last_status = case when excluded.last_failure_at is null then t.last_status else excluded.last_status end,
@@ -94,8 +95,8 @@ statement!(
          delivered = t.delivered + excluded.delivered,
          dead = t.dead + excluded.dead,
          expired = t.expired + excluded.expired,
-         latency_micros = t.latency_micros + excluded.latency_micros,
-         duration_micros = t.duration_micros + excluded.duration_micros,
+         latency_micros = least(t.latency_micros::numeric + excluded.latency_micros, 9223372036854775807)::bigint,
+         duration_micros = least(t.duration_micros::numeric + excluded.duration_micros, 9223372036854775807)::bigint,
          latency = hooks.merge_histograms(array[t.latency, excluded.latency]),
          duration = hooks.merge_histograms(array[t.duration, excluded.duration])"
 );

@@ -44,6 +44,7 @@ statement!(
        from gone as g
        group by grouping sets ((g.queue_id), ())
        having count(*) > 0
+          and (grouping(g.queue_id) = 1 or g.queue_id <> 0)
        on conflict (queue_id) do update set cancelled = t.cancelled + excluded.cancelled
      )
      select count(*) from gone"
@@ -71,7 +72,8 @@ statement!(
        insert into hooks.tally as t (queue_id, span, at, attempts, failed, delivered, dead, expired,
          latency_micros, duration_micros, latency, duration)
        select g.queue_id, 'hour', date_bin('1 hour', g.at, 'epoch'), sum(g.attempts), sum(g.failed), sum(g.delivered),
-              sum(g.dead), sum(g.expired), sum(g.latency_micros), sum(g.duration_micros),
+              sum(g.dead), sum(g.expired),
+              least(sum(g.latency_micros), 9223372036854775807), least(sum(g.duration_micros), 9223372036854775807),
               hooks.merge_histograms(array_agg(g.latency)), hooks.merge_histograms(array_agg(g.duration))
        from gone as g
        group by g.queue_id, date_bin('1 hour', g.at, 'epoch')
@@ -81,8 +83,8 @@ statement!(
            delivered = t.delivered + excluded.delivered,
            dead = t.dead + excluded.dead,
            expired = t.expired + excluded.expired,
-           latency_micros = t.latency_micros + excluded.latency_micros,
-           duration_micros = t.duration_micros + excluded.duration_micros,
+           latency_micros = least(t.latency_micros::numeric + excluded.latency_micros, 9223372036854775807)::bigint,
+           duration_micros = least(t.duration_micros::numeric + excluded.duration_micros, 9223372036854775807)::bigint,
            latency = hooks.merge_histograms(array[t.latency, excluded.latency]),
            duration = hooks.merge_histograms(array[t.duration, excluded.duration])
      )

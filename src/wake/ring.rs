@@ -13,10 +13,10 @@ const ENTRIES: usize = 512;
 /// What a commit tells the leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// `hooks.queue.id`; `hooks.cron.id` with [`Note::CRON_CHANGED`].
+    /// `hooks.queue.id`; `hooks.cron.id` with [`Note::CRON_CHANGED`], the transaction with [`Note::PREPARED`].
     pub queue_id: i64,
     /// Lowest `due_at` among the messages committed, in PostgreSQL's microseconds, or
-    /// [`Note::QUEUE_CHANGED`], or [`Note::CRON_CHANGED`].
+    /// [`Note::QUEUE_CHANGED`], [`Note::CRON_CHANGED`] or [`Note::PREPARED`].
     pub due_at: i64,
 }
 
@@ -27,8 +27,11 @@ impl Note {
     /// In place of a due time: an entry of `hooks.cron` was made, changed or dropped.
     pub const CRON_CHANGED: i64 = i64::MIN + 1;
 
+    /// In place of a due time: a transaction of this id was prepared, and no commit will tell of it.
+    pub const PREPARED: i64 = i64::MIN + 2;
+
     /// The earliest due time there is.
-    pub const EARLIEST: i64 = i64::MIN + 2;
+    pub const EARLIEST: i64 = i64::MIN + 3;
 
     /// Whether both tell the same kind of thing about the same object.
     pub fn repeats(&self, other: &Note) -> bool {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, 
 use pgrx::pg_sys;
 
 use super::board::Board;
+use super::probes::Probes;
 use super::ring::Ring;
 use super::trial::Trials;
 use crate::domain::hold::Hold;
@@ -14,6 +15,9 @@ use crate::domain::hold::Hold;
 pub const MAX_DATABASES: usize = 128;
 /// Workers of one database; the upper bound of `hooks.workers`.
 pub const MAX_WORKERS: usize = 8;
+
+/// What `hooks.release()` takes at most, in microseconds.
+const LONGEST_RELEASE: i64 = 600_000_000;
 
 /// Whether a database has the extension, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +76,6 @@ pub struct Database {
     /// Oid of the database; 0 for a free entry.
     pub oid: AtomicU32,
     knowledge: Knowledge,
-    /// Set when a transaction with messages was prepared: no callback will tell of its commit.
-    pub prepared: AtomicBool,
     /// Grows whenever a queue is made, changed or dropped; what backends cache is valid for one value.
     pub generation: AtomicI64,
     pub leader_pid: AtomicI32,
@@ -112,6 +114,14 @@ impl Database {
     /// Notes what was found. Counts for nothing when the extension was announced meanwhile.
     pub fn conclude(&self, begun: Look, found: bool) {
         self.knowledge.conclude(begun, found);
+    }
+
+    /// Has the launcher know that the extension is there, after an announcement of which nobody knew that.
+    pub fn confirm(&self, begun: Look) {
+        if self.extension() == Extension::Unknown {
+            self.conclude(begun, true);
+            super::wake_launcher();
+        }
     }
 
     /// Wakes the leader, if one leads.
@@ -172,6 +182,10 @@ impl Database {
     /// How many microseconds no worker is to be here yet; 0 for none.
     pub fn released_for(&self, now: i64) -> u64 {
         let left = self.released_until.load(Ordering::Acquire).saturating_sub(now);
+        // More is left only if the clock was set back. Then nobody knows how long it was to last.
+        if left > LONGEST_RELEASE {
+            return 0;
+        }
         u64::try_from(left).unwrap_or(0)
     }
 
@@ -215,9 +229,22 @@ impl Database {
             .count()
     }
 
+    /// The workers beyond so many that neither lead nor are held. None while nobody does: one of them is about to.
+    pub fn surplus(&self, wanted: usize) -> Vec<i32> {
+        let chief = match self.leader_pid.load(Ordering::Acquire) {
+            0 => self.held_pid.load(Ordering::Acquire),
+            leader => leader,
+        };
+        let pids = self.workers.iter().map(|entry| entry.pid.load(Ordering::Acquire));
+        let followers: Vec<i32> = pids.filter(|pid| ![0, chief].contains(pid)).collect();
+        if chief == 0 || followers.len() < wanted {
+            return Vec::new();
+        }
+        followers[wanted.saturating_sub(1)..].to_vec()
+    }
+
     fn clear(&self) {
         self.knowledge.0.store(0, Ordering::Relaxed);
-        self.prepared.store(false, Ordering::Relaxed);
         self.generation.store(0, Ordering::Relaxed);
         self.leader_pid.store(0, Ordering::Relaxed);
         self.leader_since.store(0, Ordering::Relaxed);
@@ -243,6 +270,7 @@ pub struct Shared {
     /// Set when a database found no free entry.
     pub databases_exhausted: AtomicBool,
     pub trials: Trials,
+    pub probes: Probes,
     pub databases: [Database; MAX_DATABASES],
 }
 
@@ -253,6 +281,7 @@ impl Shared {
         self.claiming.store(false, Ordering::Relaxed);
         self.databases_exhausted.store(false, Ordering::Relaxed);
         self.trials.clear();
+        self.probes.clear();
         for database in &self.databases {
             database.clear();
         }
@@ -282,6 +311,7 @@ impl Shared {
 
     /// Names this process as the launcher, to be woken by [`Shared::wake_launcher`].
     pub fn launch(&self) {
+        self.probes.clear();
         // SAFETY: as for `Database::lead`.
         self.launcher_latch
             .store(unsafe { pg_sys::MyLatch }, Ordering::Release);

@@ -1,20 +1,22 @@
 //! Bugs that are put in on purpose: a checker that finds nothing is worth something only if it finds these.
 //!
 //! Each is planted in the installed extension, by triggers that fire for the worker as well or by changes of
-//! tables, so that the extension under test is the one that is shipped.
+//! tables and functions, so that the extension under test is the one that is shipped. What lies too deep for that is in
+//! the build with the feature `faults`.
 
 use std::time::Duration;
 
 use super::Plan;
 use super::checker::{Offence, Verdict};
-use super::run::run_sabotaged;
+use super::run::{Report, run_sabotaged};
+use super::world::Sabotage;
 use crate::{Failure, Result};
 
 /// A bug, and what it is to be found as.
 pub struct Bug {
     pub name: &'static str,
     /// Plants it.
-    sabotage: &'static str,
+    sabotage: Sabotage,
     /// The faults that bring it out.
     only: &'static [&'static str],
     faults: usize,
@@ -24,9 +26,10 @@ pub struct Bug {
 
 pub const BUGS: &[Bug] = &[
     Bug {
-        name: "send before commit",
-        // Some messages are stored by a session of their own, whatever becomes of the transaction.
-        sabotage: "
+        // What is not committed cannot be read, and so cannot be sent; but it can be stored by another session, and
+        // then stays whatever becomes of the transaction.
+        name: "stored outside of the transaction",
+        sabotage: Sabotage::Sql("
             create extension dblink;
             create function chaos.bug() returns trigger language plpgsql as $$
             begin
@@ -42,7 +45,7 @@ pub const BUGS: &[Bug] = &[
             end
             $$;
             create trigger bug after insert on hooks.message
-              for each row when (new.id % 10 = 0 and new.cron_id is null) execute function chaos.bug();",
+              for each row when (new.id % 10 = 0 and new.cron_id is null) execute function chaos.bug();"),
         only: &["kill -9 of the leader"],
         faults: 3,
         shows_as: &[Offence::Phantom],
@@ -50,7 +53,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "results not fenced",
         // The result of a message that was cancelled meanwhile is recorded all the same.
-        sabotage: "
+        sabotage: Sabotage::Sql("
             create function chaos.bug() returns trigger language plpgsql as $$
             begin
               if not exists (select from hooks.message as m where m.id = new.message_id) then
@@ -61,21 +64,21 @@ pub const BUGS: &[Bug] = &[
             end
             $$;
             create trigger bug after insert on hooks.attempt for each row execute function chaos.bug();
-            alter table hooks.attempt enable always trigger bug;",
+            alter table hooks.attempt enable always trigger bug;"),
         only: &["settings reloaded"],
         faults: 3,
         shows_as: &[Offence::EndedTwice],
     },
     Bug {
         name: "unlogged table",
-        sabotage: "alter table hooks.message set unlogged",
+        sabotage: Sabotage::Sql("alter table hooks.message set unlogged"),
         only: &["kill -9 of the leader", "immediate stop"],
         faults: 3,
         shows_as: &[Offence::Lost],
     },
     Bug {
         name: "new id on retry",
-        sabotage: "
+        sabotage: Sabotage::Sql("
             create function chaos.bug() returns trigger language plpgsql as $$
             begin
               new.id := nextval('hooks.message_id_seq');
@@ -84,21 +87,21 @@ pub const BUGS: &[Bug] = &[
             $$;
             create trigger bug before update on hooks.message
               for each row when (new.attempt > old.attempt) execute function chaos.bug();
-            alter table hooks.message enable always trigger bug;",
+            alter table hooks.message enable always trigger bug;"),
         only: &["kill -9 of the leader"],
-        faults: 2,
+        faults: 3,
         shows_as: &[Offence::Altered],
     },
     Bug {
         name: "wake lost",
-        sabotage: "alter table hooks.message disable trigger user",
+        sabotage: Sabotage::Sql("alter table hooks.message disable trigger user"),
         only: &["settings reloaded"],
         faults: 1,
         shows_as: &[Offence::Stuck, Offence::SlowRecovery],
     },
     Bug {
         name: "probation off",
-        sabotage: "
+        sabotage: Sabotage::Sql("
             create function chaos.bug() returns trigger language plpgsql as $$
             begin
               new.deaths := 0;
@@ -106,7 +109,7 @@ pub const BUGS: &[Bug] = &[
             end
             $$;
             create trigger bug before update on hooks.message for each row execute function chaos.bug();
-            alter table hooks.message enable always trigger bug;",
+            alter table hooks.message enable always trigger bug;"),
         only: &["a message that kills the worker"],
         faults: 1,
         shows_as: &[Offence::KillsOnAndOn],
@@ -114,7 +117,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "cron without unique tick",
         // The plan is not replaced together with the message of the tick.
-        sabotage: "
+        sabotage: Sabotage::Sql("
             create function chaos.bug() returns trigger language plpgsql as $$
             begin
               new.next_run_at := old.next_run_at;
@@ -123,40 +126,94 @@ pub const BUGS: &[Bug] = &[
             $$;
             create trigger bug before update on hooks.cron
               for each row when (old.next_run_at < new.next_run_at) execute function chaos.bug();
-            alter table hooks.cron enable always trigger bug;",
+            alter table hooks.cron enable always trigger bug;"),
         only: &["kill -9 of the leader"],
         faults: 3,
         shows_as: &[Offence::TickTwice],
     },
     Bug {
         name: "ordering ignored",
-        sabotage: "
+        sabotage: Sabotage::Sql("
             create function chaos.bug() returns trigger language plpgsql as $$
             begin
               new.ordering_key := null;
               return new;
             end
             $$;
-            create trigger bug before insert on hooks.message for each row execute function chaos.bug();",
+            create trigger bug before insert on hooks.message for each row execute function chaos.bug();"),
         only: &["settings reloaded"],
-        faults: 2,
+        faults: 3,
         shows_as: &[Offence::OutOfOrder],
     },
     Bug {
-        name: "dead letter in another transaction",
-        // What a crash between the two leaves: the message is gone, and the letter is not there.
-        sabotage: "
-            create function chaos.bug() returns trigger language plpgsql as $$ begin return null; end $$;
-            create trigger bug before insert on hooks.dead_letter
-              for each row when (new.id % 3 = 0) execute function chaos.bug();
-            alter table hooks.dead_letter enable always trigger bug;",
+        name: "binary bodies refused",
+        // Nothing is lost of what is never stored.
+        sabotage: Sabotage::Sql("
+            create function chaos.bug() returns trigger language plpgsql as $$
+            begin
+              raise 'no binary bodies';
+            end
+            $$;
+            create trigger bug before insert on hooks.message
+              for each row when (new.body_bytes is not null) execute function chaos.bug();"),
         only: &["settings reloaded"],
+        faults: 2,
+        shows_as: &[Offence::Refused, Offence::NeverDone],
+    },
+    Bug {
+        name: "expired before its time",
+        sabotage: Sabotage::Sql("
+            create function chaos.bug() returns trigger language plpgsql as $$
+            begin
+              new.expires_at := new.due_at + interval '1 ms';
+              return new;
+            end
+            $$;
+            create trigger bug before insert on hooks.message
+              for each row when (new.expires_at is not null) execute function chaos.bug();"),
+        only: &["settings reloaded"],
+        faults: 2,
+        shows_as: &[Offence::EndedWrongly],
+    },
+    Bug {
+        name: "dead letter in another transaction",
+        // A session of its own buries it two seconds later, if it is still there then. The copy waits meanwhile, so
+        // that at the end of the run all letters that come at all are there.
+        sabotage: Sabotage::Sql("
+            create extension dblink;
+            create function chaos.bug() returns trigger language plpgsql as $$
+            begin
+              perform public.dblink_connect('bug',
+                format('host=%s port=%s user=postgres dbname=%s',
+                       split_part(current_setting('unix_socket_directories'), ',', 1),
+                       current_setting('port'), current_database()));
+              perform public.dblink_send_query('bug',
+                format('select pg_sleep(2);
+                        insert into hooks.dead_letter
+                        select d.* from json_populate_record(null::hooks.dead_letter, %L) as d',
+                       row_to_json(new)));
+              perform public.dblink_disconnect('bug');
+              return null;
+            end
+            $$;
+            create trigger bug before insert on hooks.dead_letter for each row execute function chaos.bug();
+            alter table hooks.dead_letter enable replica trigger bug;
+            create function chaos.later() returns trigger language plpgsql as $$
+            begin
+              new.due_at := new.due_at + interval '4 s';
+              return new;
+            end
+            $$;
+            create trigger later before insert on hooks.message
+              for each row when (new.headers ? 'hooks-dead-message') execute function chaos.later();
+            alter table hooks.message enable replica trigger later;"),
+        only: &["kill -9 of the leader"],
         faults: 3,
         shows_as: &[Offence::Lost],
     },
     Bug {
         name: "body altered",
-        sabotage: "
+        sabotage: Sabotage::Sql("
             create function chaos.bug() returns trigger language plpgsql as $$
             begin
               new.body := new.body || ' ';
@@ -164,21 +221,78 @@ pub const BUGS: &[Bug] = &[
             end
             $$;
             create trigger bug before insert on hooks.message
-              for each row when (new.id % 50 = 0 and new.cron_id is null) execute function chaos.bug();",
+              for each row when (new.id % 50 = 0 and new.cron_id is null) execute function chaos.bug();"),
         only: &["settings reloaded"],
-        faults: 2,
+        faults: 3,
         shows_as: &[Offence::Altered],
     },
     Bug {
         name: "accepted answer not recorded",
-        sabotage: "
+        sabotage: Sabotage::Sql("
             create function chaos.bug() returns trigger language plpgsql as $$ begin return null; end $$;
             create trigger bug before delete on hooks.message
               for each row when (old.id % 50 = 0) execute function chaos.bug();
-            alter table hooks.message enable always trigger bug;",
+            alter table hooks.message enable always trigger bug;"),
         only: &["settings reloaded"],
-        faults: 2,
+        faults: 3,
         shows_as: &[Offence::Stuck],
+    },
+    Bug {
+        name: "low-water mark too high",
+        // A walk begins some milliseconds behind what the last one had read, or a late commit told of.
+        sabotage: Sabotage::Fault("bug: mark too high:always"),
+        only: &["settings reloaded"],
+        faults: 5,
+        shows_as: &[Offence::Stuck],
+    },
+    Bug {
+        name: "accepted attempt sent again",
+        sabotage: Sabotage::Fault("bug: sent twice:every 50"),
+        only: &["settings reloaded"],
+        faults: 5,
+        shows_as: &[Offence::Repeated],
+    },
+    Bug {
+        name: "due time ignored",
+        sabotage: Sabotage::Sql("
+            create function chaos.bug() returns trigger language plpgsql as $$
+            begin
+              new.due_at := new.created_at;
+              return new;
+            end
+            $$;
+            create trigger bug before insert on hooks.message for each row execute function chaos.bug();"),
+        only: &["settings reloaded"],
+        faults: 3,
+        shows_as: &[Offence::Early],
+    },
+    Bug {
+        name: "cancel ignored",
+        sabotage: Sabotage::Sql("
+            create or replace function hooks.cancel(id bigint) returns boolean language sql volatile as $$
+              select exists (select from hooks.message as m where m.id = cancel.id)
+            $$;"),
+        only: &["settings reloaded"],
+        faults: 3,
+        shows_as: &[Offence::NotCancelled],
+    },
+    Bug {
+        name: "tick passed over",
+        // Each other one: runs are short.
+        sabotage: Sabotage::Sql("
+            create function chaos.bug() returns trigger language plpgsql as $$
+            begin
+              new.next_run_at := new.next_run_at + interval '1 s';
+              return new;
+            end
+            $$;
+            create trigger bug before update on hooks.cron
+              for each row when (extract(epoch from new.next_run_at)::bigint % 2 = 0)
+              execute function chaos.bug();
+            alter table hooks.cron enable always trigger bug;"),
+        only: &["settings reloaded"],
+        faults: 5,
+        shows_as: &[Offence::TickMissing],
     },
 ];
 
@@ -201,20 +315,37 @@ impl Bug {
         Ok(BUGS.iter().filter(wanted).collect())
     }
 
-    /// Runs a plan on an extension that has it. What the checker says.
+    /// Runs its plan on an extension that has it.
     ///
     /// # Errors
     /// When the run could not be done.
-    pub fn try_out(&self, seed: u64) -> Result<Verdict> {
-        let plan = Plan {
+    pub fn try_out(&self, seed: u64) -> Result<Report> {
+        run_sabotaged(&self.plan(seed), &self.sabotage)
+    }
+
+    /// Runs the same plan on the same build without it: nothing is to be found.
+    ///
+    /// # Errors
+    /// When the run could not be done.
+    pub fn control(&self, seed: u64) -> Result<Report> {
+        run_sabotaged(&self.plan(seed), &self.sabotage.lifted())
+    }
+
+    /// Whether both have the same control.
+    pub fn shares_control_with(&self, other: &Bug) -> bool {
+        let in_same_build = self.sabotage.lifted() == other.sabotage.lifted();
+        in_same_build && (self.only, self.faults) == (other.only, other.faults)
+    }
+
+    fn plan(&self, seed: u64) -> Plan {
+        Plan {
             faults: self.faults,
             messages: 500 * self.faults,
             // The bar is ten seconds.
             patience: Duration::from_secs(11),
             only: self.only.iter().map(|word| (*word).to_owned()).collect(),
             ..Plan::short(seed)
-        };
-        run_sabotaged(&plan, self.sabotage).map(|report| report.verdict)
+        }
     }
 
     /// Whether it shows in this verdict as what it is.

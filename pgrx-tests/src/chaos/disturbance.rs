@@ -12,12 +12,28 @@ pub struct Disturbance {
     pub ended_us: i64,
     /// Another leader led afterwards: what was on the wire is sent again.
     pub leader_changed: bool,
+    /// The leader was told to end, and so recorded what had come.
+    pub orderly: bool,
     /// Processes stood still: answers may have come in time and been read too late.
     pub stalls: bool,
-    /// The server's clock jumped.
-    pub moves_clock: bool,
+    /// Results waited until it was over.
+    pub keeps_results: bool,
+    /// Packets came late, as the system sends them again long after the worker gave up.
+    pub delays: bool,
     /// From `lifted_us` to the first arrival of a message that was committed after it.
     pub first_send_ms: Option<f64>,
     /// How often the worker was killed by a message that always kills it.
     pub kills: usize,
+}
+
+impl Disturbance {
+    /// Whether the leader ended without a word.
+    pub fn is_crash(&self) -> bool {
+        self.leader_changed && !self.orderly
+    }
+
+    /// How many leaders ended because of it.
+    pub fn ends(&self) -> usize {
+        self.kills.max(usize::from(self.leader_changed))
+    }
 }

@@ -14,6 +14,8 @@ pub struct End {
     pub state: String,
     pub queue: String,
     pub attempts: u32,
+    /// By the server's clock, where it is known.
+    pub finished_us: Option<i64>,
     /// Of dead letters.
     pub error_class: Option<String>,
 }
@@ -42,13 +44,14 @@ fn read(client: &mut Client) -> std::result::Result<Tables, postgres::Error> {
         let identity = Identity::new(number(row.get(0)), number(row.get(1)), number(row.get(2)));
         tables.sent.insert(identity, row.get(3));
     }
-    let ends = "select l.id, l.state, q.name, l.attempts, null::text
+    let ends = "select l.id, l.state, q.name, l.attempts, null::text,
+                       (extract(epoch from l.finished_at) * 1000000)::bigint
                 from hooks.message_log as l join hooks.queue as q on q.id = l.queue_id
                 union all
-                select d.id, 'dead', q.name, d.attempts, d.error_class
+                select d.id, 'dead', q.name, d.attempts, d.error_class, null
                 from hooks.dead_letter as d join hooks.queue as q on q.id = d.queue_id
                 union all
-                select m.id, 'waiting', q.name, m.attempt, null
+                select m.id, 'waiting', q.name, m.attempt, null, null
                 from hooks.message as m join hooks.queue as q on q.id = m.queue_id";
     for row in client.query(ends, &[])? {
         let end = End {
@@ -56,6 +59,7 @@ fn read(client: &mut Client) -> std::result::Result<Tables, postgres::Error> {
             queue: row.get(2),
             attempts: number(row.get(3)),
             error_class: row.get(4),
+            finished_us: row.get(5),
         };
         tables.ends.entry(row.get(0)).or_default().push(end);
     }

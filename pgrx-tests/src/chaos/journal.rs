@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::identity::Identity;
-use super::workload::{Kind, Queue};
+use super::workload::{Form, Kind, Queue};
 use crate::{Failure, Result};
 
 /// A message that a transaction is about to store.
@@ -14,11 +14,14 @@ use crate::{Failure, Result};
 pub struct Intent {
     pub identity: Identity,
     pub queue: Queue,
+    pub form: Form,
     pub sha256: [u8; 32],
     /// Within the queue. Used by one session alone, one transaction after the other.
     pub key: Option<String>,
     /// Not to be sent earlier than so long after the transaction began.
     pub delay_ms: u32,
+    /// Not to be sent, nor tried again, later than so long after it was due.
+    pub ttl_ms: Option<u32>,
     /// The transaction takes it back itself, by a rollback of all or of a part.
     pub taken_back: bool,
 }
@@ -28,8 +31,10 @@ pub struct Intent {
 pub enum Outcome {
     /// The server said so.
     Committed,
-    /// The client asked for it, or the server said so before a commit was asked for.
+    /// The client asked for it.
     RolledBack,
+    /// A statement failed, and no commit was asked for.
+    Failed,
     /// A commit was asked for, and there was no answer.
     Unknown,
     /// Not over yet.
@@ -56,11 +61,21 @@ pub struct Cancel {
     pub cancelled: bool,
 }
 
+/// An error with which the server answered a statement of a writer.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub begun_us: i64,
+    pub ended_us: i64,
+    pub sqlstate: String,
+    pub message: String,
+}
+
 /// Everything noted so far.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     pub entries: Vec<Entry>,
     pub cancels: Vec<Cancel>,
+    pub refusals: Vec<Refusal>,
 }
 
 /// Notes that all writers share. A file has them too, for people.
@@ -125,6 +140,19 @@ impl Journal {
             identity,
             ended_us: now_us(),
             cancelled,
+        });
+    }
+
+    /// The server refused a statement that began then.
+    pub fn note_refusal(&self, begun_us: i64, sqlstate: &str, message: &str) {
+        let mut inner = self.inner.lock().expect("poisoned");
+        let (notes, file) = &mut *inner;
+        let _ = writeln!(file, "refused {sqlstate} {message}");
+        notes.refusals.push(Refusal {
+            begun_us,
+            ended_us: now_us(),
+            sqlstate: sqlstate.to_owned(),
+            message: message.to_owned(),
         });
     }
 

@@ -4,6 +4,7 @@
 //! - [`journal`] has what the writers meant and what came of it, [`reception`] what arrived and how it was
 //!   answered: both outside of the database, and each noted before it happens;
 //! - [`nemesis`] makes the faults, one file for each family;
+//! - [`namespaces`] keep mounts and routes of a run to itself;
 //! - [`evidence`] is what the tables hold in the end;
 //! - [`checker`] reads all of it and says what is wrong;
 //! - [`bugs`] are put in on purpose, to see that the checker finds them.
@@ -14,6 +15,7 @@ pub mod disturbance;
 pub mod evidence;
 pub mod identity;
 pub mod journal;
+pub mod namespaces;
 pub mod nemesis;
 mod plan;
 pub mod reception;

@@ -18,6 +18,8 @@ pub struct Plan {
     pub only: Vec<String>,
     /// Only faults that can be made everywhere.
     pub plain: bool,
+    /// Whether the run is bad where a fault is left out.
+    pub all: bool,
     /// How long to wait for what should come at once.
     pub patience: Duration,
 }
@@ -38,6 +40,7 @@ impl Default for Plan {
             seed: fastrand::u64(1..1_000_000),
             only: Vec::new(),
             plain: false,
+            all: false,
             patience: Duration::from_secs(60),
         }
     }
@@ -45,7 +48,7 @@ impl Default for Plan {
 
 impl Plan {
     pub const USAGE: &str = "usage: cargo chaos [faults=60] [messages=20000] [writers=4] [seed=NUMBER] \
-        [only=WORD[,WORD]...]\n       cargo chaos bugs [NAME]...";
+        [only=WORD[,WORD]...] [all=yes]\n       cargo chaos bugs [NAME]...";
 
     /// Each fault that needs neither root nor special tools, once, among a few thousand messages.
     pub fn short(seed: u64) -> Plan {
@@ -71,6 +74,7 @@ impl Plan {
                 "messages" => plan.messages = number.ok_or_else(refused)?,
                 "writers" => plan.writers = number.filter(|number| *number <= 32).ok_or_else(refused)?,
                 "seed" => plan.seed = value.parse().map_err(|_| refused())?,
+                "all" if value == "yes" => plan.all = true,
                 "only" => plan.only = value.split(',').map(str::to_owned).collect(),
                 _ => return Err(refused()),
             }
@@ -87,15 +91,19 @@ impl Plan {
         let (mut possible, mut left_out) = (Vec::new(), Vec::new());
         let plain = |fault: &&Fault| fault.is_plain() || !self.plain;
         for fault in nemesis::all().into_iter().filter(wanted).filter(plain) {
-            let unasked = (fault.moves_clock() && self.only.is_empty())
-                .then(|| "a run of its own: only=clock".to_owned());
-            match unasked.or_else(|| fault.left_out()) {
+            match fault.left_out() {
                 None => possible.push(fault),
                 Some(why) => left_out.push((fault.name, why)),
             }
         }
         if possible.is_empty() {
             return Err(Failure::needs_user(format!("no fault to make: {:?}", self.only)));
+        }
+        if self.all && self.faults < possible.len() {
+            let (faults, possible) = (self.faults, possible.len());
+            return Err(Failure::needs_user(format!(
+                "{faults} faults, and there are {possible} to make"
+            )));
         }
         let mut random = fastrand::Rng::with_seed(self.seed);
         let mut chosen = Vec::new();
@@ -135,9 +143,16 @@ mod tests {
             "height=3",
             "seed=x",
             "writers=1000",
+            "all=some",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn run_of_all_faults_has_room_for_them() {
+        assert!(parse("all=yes faults=5").unwrap().choose().is_err());
+        assert!(parse("all=yes only=stops faults=5").unwrap().choose().is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::disturbance::Disturbance;
 use super::evidence::Tables;
 use super::journal::now_us;
 use super::nemesis::{self, Fault, Whim};
-use super::world::{MAX_IN_FLIGHT, World};
+use super::world::{MAX_IN_FLIGHT, Sabotage, World};
 use super::writer::Writer;
 use crate::wait::try_wait;
 use crate::{Failure, Result, checkout};
@@ -32,21 +32,21 @@ pub struct Report {
 
 impl Report {
     pub fn is_good(&self) -> bool {
-        self.verdict.is_good() && self.crashes.is_empty()
+        let nothing_is_missing = self.left_out.is_empty() || !self.plan.all;
+        self.verdict.is_good() && self.crashes.is_empty() && nothing_is_missing
     }
 }
 
 /// Runs a plan on a server of its own.
 pub fn run(plan: &Plan) -> Result<Report> {
-    run_sabotaged(plan, "")
+    run_sabotaged(plan, &Sabotage::None)
 }
 
-/// Runs a plan on an extension to which this SQL was done.
-pub fn run_sabotaged(plan: &Plan, sabotage: &str) -> Result<Report> {
+/// Runs a plan on an extension to which this was done.
+pub fn run_sabotaged(plan: &Plan, sabotage: &Sabotage) -> Result<Report> {
     let begun = Instant::now();
     let choice = plan.choose()?;
-    let clock_moves = choice.faults.iter().any(|fault| fault.moves_clock());
-    let world = World::create(plan, clock_moves, sabotage)?;
+    let world = World::create(plan, sabotage)?;
     let disturbances = std::thread::scope(|scope| {
         let over = Over(&world);
         for number in 1..=plan.writers {
@@ -65,7 +65,9 @@ pub fn run_sabotaged(plan: &Plan, sabotage: &str) -> Result<Report> {
         arrivals: world.desk.arrivals(),
         tables,
         disturbances,
+        clock: world.clock.shifts(),
         max_in_flight: MAX_IN_FLIGHT,
+        planned: plan.messages,
         ticks_until_us,
     };
     let verdict = checker::check(&evidence);
@@ -119,9 +121,13 @@ fn disturb(world: &World, plan: &Plan, faults: &[&'static Fault]) -> Result<Vec<
         );
         disturbances.push(disturbance);
     }
-    let _ = try_wait(WRITES_WITHIN, || {
-        world.written.load(Ordering::Relaxed) >= plan.messages
-    });
+    let written = || world.written.load(Ordering::Relaxed);
+    // As long as it takes, if something is stored meanwhile: the checker says so when it was too little.
+    let mut before = usize::MAX;
+    while written() < plan.messages && written() != before {
+        before = written();
+        let _ = try_wait(WRITES_WITHIN, || written() > before);
+    }
     Ok(disturbances)
 }
 
@@ -206,30 +212,38 @@ impl fmt::Display for Report {
         }
         writeln!(
             formatter,
-            "\n{} faults, {} transactions, {} messages committed, {} taken back, {} of unknown end at first, {} \
-             forgotten by crashes as synchronous_commit = off permits",
+            "\n{} faults, {} transactions, {} messages committed, {} of them by writers of {} planned, {} statements \
+             refused meanwhile, {} taken back, {} of unknown end at first, {} forgotten by crashes as \
+             synchronous_commit = off permits",
             self.disturbances.len(),
             figures.transactions,
             figures.committed,
+            figures.stored,
+            self.plan.messages,
+            figures.refused,
             figures.rolled_back,
             figures.unknown,
             figures.forgotten
         )?;
         writeln!(
             formatter,
-            "{} requests, {} delivered, {} dead, {} cancelled, {} keys, {} ticks; sent again after crashes {} \
-             (most after one: {} of {MAX_IN_FLIGHT} allowed), after standing still {}; suspects buried {}; slowest \
-             first send {:.0} ms",
+            "{} requests, {} delivered, {} dead, {} expired, {} cancelled, {} keys, {} ticks; sent again after crashes {} \
+             (most after one: {} of {} that had been on the wire), after standing still {}, late {}; suspects buried {}; most deaths of one \
+             message {}; slowest first send {:.0} ms",
             figures.arrivals,
             figures.delivered,
             figures.dead,
+            figures.expired,
             figures.cancelled,
             figures.keys,
             figures.ticks,
             figures.sent_again,
             figures.most_sent_again,
+            figures.on_the_wire_then,
             figures.unheard,
+            figures.late,
             figures.suspects_buried,
+            figures.most_deaths,
             figures.slowest_first_send_ms
         )?;
         write!(formatter, "{}", self.verdict)?;

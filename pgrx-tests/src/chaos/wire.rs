@@ -11,13 +11,28 @@ use std::time::Duration;
 /// Longer than any fault.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Why a statement did not do what it should.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The server said so, and the session goes on.
+    Refused { sqlstate: String, message: String },
+    /// The session is over.
+    Gone,
+}
+
+impl From<io::Error> for Trouble {
+    fn from(_: io::Error) -> Trouble {
+        Trouble::Gone
+    }
+}
+
 /// A session on a Unix socket, for somebody who is trusted.
 pub struct Wire {
     stream: UnixStream,
 }
 
 impl Wire {
-    pub fn connect(folder: &Path, port: u16, database: &str) -> io::Result<Wire> {
+    pub fn connect(folder: &Path, port: u16, database: &str) -> Result<Wire, Trouble> {
         let stream = UnixStream::connect(folder.join(format!(".s.PGSQL.{port}")))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut wire = Wire { stream };
@@ -31,7 +46,7 @@ impl Wire {
     }
 
     /// Runs statements; an error of any of them is an error.
-    pub fn run(&mut self, script: &str) -> io::Result<()> {
+    pub fn run(&mut self, script: &str) -> Result<(), Trouble> {
         self.send(script)?;
         self.until_ready()
     }
@@ -46,8 +61,8 @@ impl Wire {
         self.stream.write_all(&message)
     }
 
-    fn until_ready(&mut self) -> io::Result<()> {
-        let mut failed = false;
+    fn until_ready(&mut self) -> Result<(), Trouble> {
+        let mut refused = None;
         loop {
             let mut head = [0; 5];
             self.stream.read_exact(&mut head)?;
@@ -55,11 +70,24 @@ impl Wire {
             let mut rest = vec![0; (length as usize).saturating_sub(4)];
             self.stream.read_exact(&mut rest)?;
             match head[0] {
-                b'E' => failed = true,
-                b'Z' if failed => return Err(io::Error::other("a statement failed")),
-                b'Z' => return Ok(()),
+                b'E' => refused = Some(refusal(&rest)),
+                b'Z' => return refused.map_or(Ok(()), Err),
                 _ => {}
             }
         }
+    }
+}
+
+/// What an error says: fields that each begin with a letter and end with a zero. One that ends the session is
+/// followed by nothing.
+fn refusal(fields: &[u8]) -> Trouble {
+    let field = |letter: u8| {
+        let mut all = fields.split(|byte| *byte == 0);
+        let found = all.find_map(|field| field.strip_prefix(&[letter]));
+        String::from_utf8_lossy(found.unwrap_or_default()).into_owned()
+    };
+    Trouble::Refused {
+        sqlstate: field(b'C'),
+        message: field(b'M'),
     }
 }

@@ -21,6 +21,20 @@ pub enum Kind {
     Cancel,
 }
 
+impl Kind {
+    pub const ALL: [Kind; 9] = [
+        Kind::Commit,
+        Kind::CommitLater,
+        Kind::Rollback,
+        Kind::Savepoint,
+        Kind::CommitPrepared,
+        Kind::RollbackPrepared,
+        Kind::KilledInCommit,
+        Kind::KilledBefore,
+        Kind::Cancel,
+    ];
+}
+
 /// The queue that a message goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Queue {
@@ -48,7 +62,7 @@ impl Queue {
 }
 
 /// By which way a message is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     Text,
     Bytes,
@@ -67,6 +81,8 @@ pub struct Draft {
     pub key: Option<u32>,
     /// Due so long after the transaction began.
     pub delay_ms: u32,
+    /// Worth sending for so long after it is due.
+    pub ttl_ms: Option<u32>,
 }
 
 /// A transaction to be made.
@@ -138,6 +154,9 @@ fn draft(random: &mut fastrand::Rng, kind: Kind, identity: Identity) -> Draft {
         _ => random.usize(60_000..150_000),
     };
     let key = random.u32(..3);
+    // Some are late with their second attempt, some with their first when there is a fault, and some in time.
+    let is_for_a_while = queue != Queue::Doomed && random.u32(..100) < 6;
+    let ttl_ms = is_for_a_while.then(|| random.u32(50..2_500));
     // Some are cancelled while they wait, and some while they are sent.
     let waits = queue == Queue::Plain && random.u32(..100) < if kind == Kind::Cancel { 50 } else { 5 };
     Draft {
@@ -147,6 +166,7 @@ fn draft(random: &mut fastrand::Rng, kind: Kind, identity: Identity) -> Draft {
         length,
         key: (queue == Queue::Keyed).then_some(key),
         delay_ms: if waits { random.u32(..1_500) } else { 0 },
+        ttl_ms,
     }
 }
 
@@ -154,7 +174,7 @@ fn draft(random: &mut fastrand::Rng, kind: Kind, identity: Identity) -> Draft {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::task;
+    use super::{Kind, task};
 
     #[test]
     fn same_seed_gives_the_same_work_and_another_seed_other_work() {
@@ -166,6 +186,6 @@ mod tests {
     #[test]
     fn every_kind_of_transaction_comes_up() {
         let kinds: BTreeSet<_> = (1..500).map(|number| task(7, 1, number).kind).collect();
-        assert_eq!(kinds.len(), 9, "{kinds:?}");
+        assert_eq!(kinds, Kind::ALL.into());
     }
 }

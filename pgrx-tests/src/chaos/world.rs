@@ -1,7 +1,7 @@
 //! The server under attack, its receiver, and what writers and nemesis share.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use postgres::Client;
 use super::Plan;
 use super::identity::Identity;
 use super::journal::{Intent, Journal, Outcome, now_us};
-use super::nemesis;
 use super::reception::{Desk, Reception, TIMEOUT};
 use super::wire::Wire;
-use super::workload::{Kind, Queue};
+use super::workload::{Form, Kind, Queue};
+use crate::clock::Clock;
 use crate::cluster::Builder;
 use crate::dns::{self, Dns};
 use crate::{Cluster, Failure, Receiver, Result};
@@ -23,8 +23,37 @@ pub const MAX_IN_FLIGHT: usize = 64;
 /// What is to end at all has ended by then.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Longer than any fault lasts.
+const STATEMENT_TIMEOUT: &str = "set statement_timeout = '3min'";
+
 /// Name of the receiver, which a DNS server of the run knows.
 const HOST: &str = "receiver.test";
+/// Its address: nobody else's, so that the way there can be cut.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+/// Two are taken on each server, and two by our workers.
+pub const WORKER_PROCESSES: usize = 12;
+/// All that there are.
+pub const REPLICATION_SLOTS: usize = 8;
+
+/// What is done to the extension before a run, so that it has a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    None,
+    /// Run when all tables are there.
+    Sql(&'static str),
+    /// A plan for `hooks.faults` in a build with the feature `faults`.
+    Fault(&'static str),
+}
+
+impl Sabotage {
+    /// The same build without the bug.
+    pub fn lifted(self) -> Sabotage {
+        match self {
+            Sabotage::None | Sabotage::Sql(_) => Sabotage::None,
+            Sabotage::Fault(_) => Sabotage::Fault(""),
+        }
+    }
+}
 
 pub struct World {
     pub seed: u64,
@@ -33,7 +62,7 @@ pub struct World {
     pub journal: Journal,
     /// Messages that each writer may have stored by now.
     pub allowance: AtomicUsize,
-    /// Messages that all of them have stored, or tried to.
+    /// Messages that all of them have stored for good.
     pub written: AtomicUsize,
     /// Clients are to leave, and to stay away.
     pub closing: AtomicBool,
@@ -42,45 +71,40 @@ pub struct World {
     pub over: AtomicBool,
     pub database: String,
     pub dns: Dns,
+    pub clock: Clock,
     pub patience: Duration,
     cluster: RwLock<Arc<Cluster>>,
     /// The log of servers that are gone.
     past_logs: Mutex<String>,
     preloaded: String,
-    clock: Option<Clock>,
+    fault: Option<&'static str>,
     pulses: AtomicU32,
     /// Process id of the last leader that was seen.
     last_leader: AtomicI32,
 }
 
-/// The file that says how far the server's clock is off.
-struct Clock {
-    file: PathBuf,
-    seconds: AtomicI64,
-}
-
 impl World {
     /// Starts a server with everything that a run needs.
     ///
-    /// With `clock_moves`, its clock can be turned. `sabotage` is run when everything is ready.
-    pub fn create(plan: &Plan, clock_moves: bool, sabotage: &str) -> Result<World> {
+    pub fn create(plan: &Plan, sabotage: &Sabotage) -> Result<World> {
         let seed = plan.seed;
         let desk = Arc::new(Desk::default());
-        let receiver = Receiver::scripted(Reception {
-            desk: Arc::clone(&desk),
-            seed,
-        });
+        let receiver = Receiver::scripted(
+            ADDRESS,
+            Reception {
+                desk: Arc::clone(&desk),
+                seed,
+            },
+        );
         let dns = Dns::start();
-        dns.say(HOST, &["127.0.0.1"]);
-        let mut preloaded = dns::interposer()?.display().to_string();
-        let clock = match nemesis::clock_library().filter(|_| clock_moves) {
-            Some(library) => {
-                preloaded = format!("{preloaded}:{}", library.display());
-                Some(Clock::set_right()?)
-            }
-            None => None,
+        dns.say(HOST, &[&ADDRESS.to_string()]);
+        let clock = Clock::start()?;
+        let preloaded = format!("{}:{}", dns::interposer()?.display(), clock.library().display());
+        let fault = match sabotage {
+            Sabotage::Fault(fault) => Some(*fault),
+            _ => None,
         };
-        let builder = prepare(&preloaded, &dns, clock.as_ref());
+        let builder = prepare(&preloaded, &dns, &clock, fault);
         let cluster = builder.try_start()?;
         let database = cluster.create_hooks_database();
         let journal = Journal::create(&crate::scratch::folder().join("journal"))?;
@@ -96,16 +120,20 @@ impl World {
             over: AtomicBool::new(false),
             database,
             dns,
+            clock,
             patience: plan.patience,
             cluster: RwLock::new(Arc::new(cluster)),
             past_logs: Mutex::default(),
             preloaded,
-            clock,
+            fault,
             pulses: AtomicU32::new(0),
             last_leader: AtomicI32::new(0),
         };
         let mut client = world.cluster().connect(&world.database);
-        let script = world.set_up_script() + sabotage;
+        let mut script = world.set_up_script();
+        if let Sabotage::Sql(sabotage) = sabotage {
+            script.push_str(sabotage);
+        }
         client
             .batch_execute(&script)
             .map_err(|error| Failure::because("could not make the queues", format!("{error:?}")))?;
@@ -116,7 +144,10 @@ impl World {
     fn set_up_script(&self) -> String {
         let seconds = TIMEOUT.as_secs();
         let queue = |name: &str, policy: &str| {
-            let url = self.receiver.url(&format!("/{name}")).replace("127.0.0.1", HOST);
+            let url = self
+                .receiver
+                .url(&format!("/{name}"))
+                .replace(&ADDRESS.to_string(), HOST);
             format!(
                 "select hooks.create_queue('{name}', '{url}', timeout => '{seconds} s', min_backoff => '100 ms',
                    max_backoff => '1 s'{policy});\n"
@@ -158,7 +189,7 @@ impl World {
 
     /// A server like the one that runs, to be started.
     pub fn builder(&self) -> Builder {
-        prepare(&self.preloaded, &self.dns, self.clock.as_ref())
+        prepare(&self.preloaded, &self.dns, &self.clock, self.fault)
     }
 
     /// From now on clients go to `successor`.
@@ -171,13 +202,6 @@ impl World {
     /// The logs of all servers so far.
     pub fn logs(&self) -> String {
         self.past_logs.lock().expect("poisoned").clone() + &self.cluster().log()
-    }
-
-    /// Puts the server's clock forth or back, by so many seconds more.
-    pub fn turn_clock(&self, seconds: i64) -> Result<()> {
-        let clock = self.clock.as_ref();
-        let clock = clock.ok_or_else(|| Failure::new("the clock of this server cannot be turned"))?;
-        clock.turn(seconds)
     }
 
     /// Process id of the leader that was seen last.
@@ -204,11 +228,17 @@ impl World {
         Wire::connect(cluster.socket_folder(), cluster.port(), &self.database).ok()
     }
 
-    /// A session of the nemesis, as soon as the server gives one.
+    /// A session of the nemesis, as soon as the server gives one. A statement of it that waits for ever fails in the
+    /// end, and the run with it.
     pub fn session(&self) -> Result<Client> {
         let begun = Instant::now();
         loop {
-            match self.cluster().try_connect("postgres", &self.database) {
+            let client = self.cluster().try_connect("postgres", &self.database);
+            let bounded = client.and_then(|mut client| {
+                client.batch_execute(STATEMENT_TIMEOUT)?;
+                Ok(client)
+            });
+            match bounded {
                 Ok(client) => return Ok(client),
                 Err(error) if begun.elapsed() > DEADLINE => {
                     return Err(Failure::because("the server gives no session", error));
@@ -252,7 +282,9 @@ impl World {
             ))
             .into(),
             key: None,
+            form: Form::Text,
             delay_ms: 0,
+            ttl_ms: None,
             taken_back: false,
         };
         let mut client = self.session()?;
@@ -273,43 +305,29 @@ impl World {
     }
 }
 
-impl Clock {
-    fn set_right() -> Result<Clock> {
-        let clock = Clock {
-            file: crate::scratch::folder().join("clock"),
-            seconds: AtomicI64::new(0),
-        };
-        clock.turn(0)?;
-        Ok(clock)
-    }
-
-    fn turn(&self, seconds: i64) -> Result<()> {
-        let seconds = self.seconds.fetch_add(seconds, Ordering::Relaxed) + seconds;
-        // Under another name first: the server never reads half of it.
-        let new = self.file.with_extension("new");
-        let written =
-            std::fs::write(&new, format!("{seconds:+}\n")).and_then(|()| std::fs::rename(&new, &self.file));
-        written.map_err(|error| Failure::because("could not turn the clock", error))
-    }
-}
-
-fn prepare(preloaded: &str, dns: &Dns, clock: Option<&Clock>) -> Builder {
-    let mut builder = Cluster::builder()
+fn prepare(preloaded: &str, dns: &Dns, clock: &Clock, fault: Option<&str>) -> Builder {
+    let builder = match fault {
+        Some(fault) => Cluster::builder().faulty().setting("hooks.faults", fault),
+        None => Cluster::builder(),
+    };
+    let builder = builder
         .environment("LD_PRELOAD", preloaded)
         .environment("TEST_DNS_PORT", &dns.port().to_string());
-    if let Some(clock) = clock {
-        builder = builder
-            .environment("FAKETIME_TIMESTAMP_FILE", &clock.file.display().to_string())
-            // With a cache, what one thread has read is news to no other.
-            .environment("FAKETIME_NO_CACHE", "1")
-            .environment("DONT_FAKE_MONOTONIC", "1");
-    }
-    builder
+    clock
+        .told_to(builder)
+        // A disk that others keep busy is felt only by who waits for it.
+        .durable()
         .setting("hooks.max_in_flight", &MAX_IN_FLIGHT.to_string())
         .setting("hooks.workers", "2")
         // Nothing is found by chance: who forgets to wake the worker is found out.
         .setting("hooks.rescan_interval", "1h")
+        // However far its clock leaps.
+        .setting("hooks.history_retention", "-1")
+        .setting("hooks.attempt_retention", "-1")
         .setting("max_connections", "60")
+        .setting("max_worker_processes", &WORKER_PROCESSES.to_string())
+        .setting("max_parallel_workers", &WORKER_PROCESSES.to_string())
+        .setting("max_replication_slots", &REPLICATION_SLOTS.to_string())
         .setting("max_prepared_transactions", "60")
         .setting("wal_keep_size", "128MB")
 }

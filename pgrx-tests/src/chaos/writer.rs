@@ -4,11 +4,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use postgres::Client;
+use postgres::error::{Severity, SqlState};
 use sha2::{Digest, Sha256};
 
-use super::journal::{Intent, Outcome};
+use super::journal::{Intent, Outcome, now_us};
+use super::wire::Trouble;
 use super::workload::{self, Draft, Form, Kind, Task};
 use super::world::World;
+
+const BETWEEN_TRIES: Duration = Duration::from_millis(2);
 
 /// How a session ended a transaction that it could not end in order.
 struct Broken;
@@ -41,19 +45,22 @@ impl<'a> Writer<'a> {
             } else if stored < self.world.allowance.load(Ordering::Relaxed) {
                 transaction += 1;
                 let task = workload::task(self.world.seed, self.number, transaction);
-                stored += task.drafts.len();
-                self.world.written.fetch_add(task.drafts.len(), Ordering::Relaxed);
-                self.perform(&task);
-                continue;
+                let kept = self.perform(&task);
+                stored += kept;
+                self.world.written.fetch_add(kept, Ordering::Relaxed);
+                if kept > 0 {
+                    continue;
+                }
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(BETWEEN_TRIES);
         }
     }
 
-    fn perform(&mut self, task: &Task) {
+    /// Gives how many messages it stored for good.
+    fn perform(&mut self, task: &Task) -> usize {
         if self.client.is_none() {
             let Some(client) = self.world.reconnect() else {
-                return;
+                return 0;
             };
             self.client = Some(client);
             self.session += 1;
@@ -66,18 +73,25 @@ impl<'a> Writer<'a> {
             _ => self.transact(task.kind, &statements),
         };
         self.world.journal.conclude(place, outcome);
-        if task.kind == Kind::Cancel && outcome == Outcome::Committed {
+        if outcome != Outcome::Committed {
+            return 0;
+        }
+        if task.kind == Kind::Cancel {
             task.drafts.iter().for_each(|draft| self.cancel(draft));
         }
+        let places = 0..task.drafts.len();
+        places.filter(|place| !task.takes_back(*place)).count()
     }
 
     fn intents(&self, task: &Task) -> Vec<Intent> {
         let intent = |(place, draft): (usize, &Draft)| Intent {
             identity: draft.identity,
             queue: draft.queue,
+            form: draft.form,
             sha256: Sha256::digest(draft.identity.body(draft.length)).into(),
             key: self.key(draft),
             delay_ms: draft.delay_ms,
+            ttl_ms: draft.ttl_ms,
             taken_back: task.takes_back(place),
         };
         task.drafts.iter().enumerate().map(intent).collect()
@@ -100,6 +114,9 @@ impl<'a> Writer<'a> {
             Form::Text | Form::Row => format!("'{}'::text", String::from_utf8_lossy(&body)),
         };
         let at = format!("now() + interval '{} ms'", draft.delay_ms);
+        let until = draft.ttl_ms.map_or("null".to_owned(), |ttl_ms| {
+            format!("now() + interval '{} ms'", draft.delay_ms + ttl_ms)
+        });
         let key = self
             .key(draft)
             .map_or("null".to_owned(), |key| format!("'{key}'"));
@@ -110,14 +127,14 @@ impl<'a> Writer<'a> {
         match draft.form {
             Form::Row => format!(
                 "with stored as (
-                   insert into hooks.message (queue_id, body, due_at, ordering_key)
-                   select id, {body}, {at}, {key} from hooks.queue where name = '{queue}'
+                   insert into hooks.message (queue_id, body, due_at, ordering_key, expires_at)
+                   select id, {body}, {at}, {key}, {until} from hooks.queue where name = '{queue}'
                    returning id)
                  insert into chaos.sent select {place}, id from stored"
             ),
             _ => format!(
                 "insert into chaos.sent
-                 select {place}, hooks.send('{queue}', {body}, at => {at}, ordering_key => {key})"
+                 select {place}, hooks.send('{queue}', {body}, at => {at}, ordering_key => {key}, expires_at => {until})"
             ),
         }
     }
@@ -126,20 +143,20 @@ impl<'a> Writer<'a> {
         if kind == Kind::CommitLater && self.may_commit_later() {
             // What is lost with a crash may be lost, but must not be sent then.
             if self.run("begin; set local synchronous_commit = off").is_err() {
-                return Outcome::RolledBack;
+                return Outcome::Failed;
             }
         } else if self.run("begin").is_err() {
-            return Outcome::RolledBack;
+            return Outcome::Failed;
         }
         let half = statements.len() / 2;
         for (place, statement) in statements.iter().enumerate() {
             let keep_from_here = kind == Kind::Savepoint && place == half;
             if keep_from_here && self.run("savepoint half").is_err() || self.run(statement).is_err() {
-                return Outcome::RolledBack;
+                return Outcome::Failed;
             }
         }
         if kind == Kind::Savepoint && self.run("rollback to half").is_err() {
-            return Outcome::RolledBack;
+            return Outcome::Failed;
         }
         if kind == Kind::Rollback {
             let _ = self.run("rollback");
@@ -165,9 +182,11 @@ impl<'a> Writer<'a> {
         let Some(client) = &mut self.client else {
             return Err(Broken);
         };
-        let Err(_) = client.batch_execute(script) else {
+        let begun_us = now_us();
+        let Err(error) = client.batch_execute(script) else {
             return Ok(());
         };
+        note(self.world, begun_us, &error);
         if client.is_closed() || client.batch_execute("rollback").is_err() {
             self.client = None;
         }
@@ -178,11 +197,15 @@ impl<'a> Writer<'a> {
         // Which of two sessions commits first is not known: keys are not shared between them.
         self.client = None;
         let Some(mut wire) = self.world.wire() else {
-            return Outcome::RolledBack;
+            return Outcome::Failed;
         };
         let script = format!("begin; {}", statements.join("; "));
-        if wire.run(&script).is_err() {
-            return Outcome::RolledBack;
+        let begun_us = now_us();
+        if let Err(trouble) = wire.run(&script) {
+            if let Trouble::Refused { sqlstate, message } = trouble {
+                self.world.journal.note_refusal(begun_us, &sqlstate, &message);
+            }
+            return Outcome::Failed;
         }
         match kind {
             Kind::KilledInCommit => {
@@ -196,11 +219,11 @@ impl<'a> Writer<'a> {
     fn prepare(&mut self, task: &Task, statements: &[String]) -> Outcome {
         let name = format!("chaos {} {}", self.number, task.drafts[0].identity.transaction);
         if self.run("begin").is_err() {
-            return Outcome::RolledBack;
+            return Outcome::Failed;
         }
         for statement in statements {
             if self.run(statement).is_err() {
-                return Outcome::RolledBack;
+                return Outcome::Failed;
             }
         }
         let (end, outcome) = match task.kind {
@@ -208,28 +231,23 @@ impl<'a> Writer<'a> {
             _ => ("rollback", Outcome::RolledBack),
         };
         let prepared = self.run(&format!("prepare transaction '{name}'"));
-        // Another session ends it, also when it is not known whether it is prepared.
+        // Another session ends it, also when it is not known whether it is prepared: left alone, it would keep the
+        // tables from whoever wants them for himself.
         let sure = prepared.is_ok();
-        let Some(mut other) = self.world.reconnect() else {
-            return Outcome::Unknown;
-        };
-        for _ in 0..20 {
+        while !self.world.over.load(Ordering::Relaxed) {
+            let Some(mut other) = self.world.reconnect() else {
+                // Clients are to leave, this one too.
+                self.client = None;
+                std::thread::sleep(BETWEEN_TRIES);
+                continue;
+            };
             match other.batch_execute(&format!("{end} prepared '{name}'")) {
                 Ok(()) => return outcome,
-                Err(error) if !sure && error.code().is_some() => return Outcome::Unknown,
-                Err(_) => {}
-            }
-            // It may be over, with the answer lost.
-            let Some(session) = self.world.reconnect() else {
-                break;
-            };
-            other = session;
-            let left = "select exists (select from pg_prepared_xacts where gid = $1)";
-            let left = other
-                .query_one(left, &[&name])
-                .and_then(|row| row.try_get::<_, bool>(0));
-            if matches!(left, Ok(false)) {
-                return if sure { outcome } else { Outcome::Unknown };
+                // It was never prepared, or it is over and the answer was lost.
+                Err(error) if error.code() == Some(&SqlState::UNDEFINED_OBJECT) => {
+                    return if sure { outcome } else { Outcome::Unknown };
+                }
+                Err(_) => std::thread::sleep(BETWEEN_TRIES),
             }
         }
         Outcome::Unknown
@@ -242,10 +260,24 @@ impl<'a> Writer<'a> {
                      where (writer, transaction, message) = ($1, $2, $3)";
         let numbers = [identity.writer, identity.transaction, identity.message];
         let [writer, transaction, message] = numbers.map(|number| i32::try_from(number).unwrap_or(i32::MAX));
+        let begun_us = now_us();
         match client.query_one(query, &[&writer, &transaction, &message]) {
             Ok(row) => self.world.journal.note_cancel(identity, row.get(0)),
-            Err(_) if client.is_closed() => self.client = None,
-            Err(_) => {}
+            Err(error) => {
+                note(self.world, begun_us, &error);
+                if client.is_closed() {
+                    self.client = None;
+                }
+            }
         }
+    }
+}
+
+/// Notes what the server said of a statement that began then. Why a session ended is none of that.
+fn note(world: &World, begun_us: i64, error: &postgres::Error) {
+    let said = error.as_db_error();
+    if let Some(said) = said.filter(|said| said.parsed_severity() == Some(Severity::Error)) {
+        let sqlstate = said.code().code();
+        world.journal.note_refusal(begun_us, sqlstate, said.message());
     }
 }

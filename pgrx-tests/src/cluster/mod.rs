@@ -5,10 +5,12 @@ mod files;
 pub mod hostile;
 mod process;
 mod replica;
+mod rest;
 mod server;
 mod settings;
 mod standby;
 mod template;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +19,8 @@ use std::time::Duration;
 
 use postgres::{Client, NoTls};
 
-pub use process::{Signal, signal};
+pub use process::{Signal, kill9, limit_memory, signal};
+pub use rest::{Stopped, stop_at_rest};
 pub use server::StopMode;
 pub use settings::Builder;
 
@@ -79,6 +82,11 @@ impl Cluster {
 
     /// Connects over the Unix socket.
     pub fn try_connect(&self, user: &str, database: &str) -> std::result::Result<Client, postgres::Error> {
+        self.connection(user, database).connect(NoTls)
+    }
+
+    /// How sessions of tests connect, over the Unix socket.
+    pub fn connection(&self, user: &str, database: &str) -> postgres::Config {
         let mut config = postgres::Config::new();
         config
             .host_path(&self.folder)
@@ -87,16 +95,22 @@ impl Cluster {
             .dbname(database)
             .application_name("pg_hooks_tests")
             .connect_timeout(Duration::from_secs(10));
-        if let Some(options) = hostile::options() {
-            config.options(options);
+        if let Some(options) = hostile::options(user) {
+            config.options(&options);
         }
-        config.connect(NoTls)
+        config
     }
 
     /// Creates an empty database.
     #[track_caller]
     pub fn create_database(&self, name: &str) {
-        let create = format!("create database \"{name}\"");
+        self.create_database_with(name, "");
+    }
+
+    /// Creates a database with these options of `CREATE DATABASE`.
+    #[track_caller]
+    pub fn create_database_with(&self, name: &str, options: &str) {
+        let create = format!("create database \"{name}\" {options}");
         let mut client = self.connect("postgres");
         client
             .batch_execute(&create)
@@ -134,30 +148,35 @@ impl Cluster {
     pub fn psql(&self, database: &str, script: &str) -> Result<String> {
         let script_file = self.folder.join("script.sql");
         std::fs::write(&script_file, script).expect("could not write a script");
-        let mut psql = std::process::Command::new(self.tree.program("psql"));
-        psql.args([
-            "--no-psqlrc",
-            "--set",
-            "ON_ERROR_STOP=1",
-            "--username",
-            "postgres",
-            "--host",
-        ]);
-        psql.arg(&self.folder)
-            .args(["--port", &self.port.to_string(), "--dbname", database, "--file"]);
-        if let Some(options) = hostile::options() {
-            psql.env("PGOPTIONS", options);
-        }
+        // What it prints is compared with what documents show.
+        let mut psql = self.tool_with("psql", "-c datestyle=ISO");
+        psql.args(["--no-psqlrc", "--set", "ON_ERROR_STOP=1"]);
+        psql.args(["--dbname", database, "--file"]);
         command::output(psql.arg(script_file))
+    }
+
+    /// One of PostgreSQL's client programs, which connects here as the superuser.
+    pub fn tool(&self, name: &str) -> std::process::Command {
+        self.tool_with(name, "")
+    }
+
+    /// The same, with these options for its sessions.
+    pub fn tool_with(&self, name: &str, options: &str) -> std::process::Command {
+        let mut tool = std::process::Command::new(self.tree.program(name));
+        tool.args(["--username", "postgres", "--host"]).arg(&self.folder);
+        tool.args(["--port", &self.port.to_string()]);
+        let options = format!(
+            "{} {options}",
+            hostile::options(hostile::SUPERUSER).unwrap_or_default()
+        );
+        tool.env("PGOPTIONS", options);
+        tool
     }
 
     /// A dump of `database`, as a script.
     #[track_caller]
     pub fn dump(&self, database: &str) -> String {
-        let mut dump = std::process::Command::new(self.tree.program("pg_dump"));
-        dump.args(["--username", "postgres", "--host"]).arg(&self.folder);
-        dump.args(["--port", &self.port.to_string(), database]);
-        match command::output(&mut dump) {
+        match command::output(self.tool("pg_dump").arg(database)) {
             Ok(script) => script,
             Err(failure) => panic!("could not dump {database}: {failure}"),
         }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::Cluster;
 use super::settings::{Builder, Origin};
+use super::{Cluster, hostile};
 use crate::install::Tree;
 use crate::site::run;
 use crate::{Result, account, command};
@@ -36,6 +36,14 @@ impl Cluster {
             self.socket_folder().display(),
             self.port()
         )
+    }
+
+    /// How a subscriber of that name connects to a database of this cluster.
+    pub fn conninfo_to(&self, database: &str, name: &str) -> String {
+        // As they stand within quotes.
+        let options = hostile::options(hostile::SUPERUSER).unwrap_or_default();
+        let options = options.replace('\\', "\\\\");
+        format!("{} dbname={database} options='{options}'", self.conninfo(name))
     }
 
     /// Ends recovery; returns when the server can be written to.

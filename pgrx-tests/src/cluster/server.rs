@@ -121,7 +121,7 @@ impl Cluster {
         begun.elapsed()
     }
 
-    /// Changes settings and has the server read them. Returns when it has; other processes follow soon.
+    /// Changes settings and has the server read them. Returns when all processes are told; they follow soon.
     #[track_caller]
     pub fn reload(&self, changes: &[(&str, &str)]) {
         let mut settings = self.settings.lock().expect("poisoned");
@@ -139,8 +139,11 @@ impl Cluster {
             .expect("could not reload");
         wait_until("the settings to be read", STOP_DEADLINE, || {
             let now: std::time::SystemTime = client.query_one(loaded, &[]).expect("no load time").get(0);
-            now > before
+            // Not later: clocks go back.
+            now != before
         });
+        // That session may be the first that was told. Nobody is let in before all have been.
+        drop(self.connect("postgres"));
     }
 
     /// Process id of the postmaster.

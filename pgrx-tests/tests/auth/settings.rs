@@ -1,7 +1,5 @@
 //! What is refused when credentials are set, and what is seen of them.
 
-use std::process::Command;
-
 use pg_hooks_tests::Cluster;
 use pg_hooks_tests::site::Site;
 
@@ -98,16 +96,9 @@ fn dump_holds_what_a_queue_authenticates_with_and_no_secret() {
     site.queue("q", "");
     site.run("select hooks.use_basic('q', 'visible-user', 's3cr3t')");
     let cluster = Cluster::shared();
-    let dump = Command::new(cluster.tree().program("pg_dump"))
-        .arg("-h")
-        .arg(cluster.socket_folder())
-        .args([
-            "-p",
-            &cluster.port().to_string(),
-            "-U",
-            "postgres",
-            &site.database,
-        ])
+    let dump = cluster
+        .tool("pg_dump")
+        .arg(&site.database)
         .output()
         .expect("pg_dump");
     let script = String::from_utf8_lossy(&dump.stdout);

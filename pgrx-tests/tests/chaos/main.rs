@@ -16,7 +16,10 @@ fn every_message_ends_as_it_should_whatever_happens_meanwhile() {
 fn bugs_that_are_put_in_are_found() {
     let names = ["ordering ignored", "body altered", "results not fenced"].map(str::to_owned);
     for bug in Bug::named(&names).unwrap() {
-        let verdict = bug.try_out(7).unwrap_or_else(|failure| panic!("{failure}"));
+        let verdict = bug
+            .try_out(7)
+            .unwrap_or_else(|failure| panic!("{failure}"))
+            .verdict;
         assert!(bug.is_caught(&verdict), "{}:\n{verdict}", bug.name);
     }
 }

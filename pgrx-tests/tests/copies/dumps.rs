@@ -6,12 +6,16 @@ use pg_hooks_tests::site::{refusal, row, run, value};
 use pg_hooks_tests::{Cluster, Receiver, command};
 use postgres::Client;
 
-use crate::scene::{SOON, assert_silent, copy_check, original, send_some, server, tool, wait_for_state};
+use crate::scene::{SOON, assert_silent, copy_check, original, send_some, server, wait_for_state};
 
 fn dump(cluster: &Cluster, database: &str) -> PathBuf {
+    dump_with(cluster, database, &[])
+}
+
+fn dump_with(cluster: &Cluster, database: &str, options: &[&str]) -> PathBuf {
     let file = cluster.socket_folder().join("dump");
-    let mut dump = tool(cluster, "pg_dump");
-    command::output(dump.args(["-Fc", database, "-f"]).arg(&file)).unwrap();
+    let mut dump = cluster.tool("pg_dump");
+    command::output(dump.args(["-Fc", database, "-f"]).arg(&file).args(options)).unwrap();
     file
 }
 
@@ -19,11 +23,13 @@ fn dump(cluster: &Cluster, database: &str) -> PathBuf {
 fn restore(from: &Cluster, to: &Cluster, options: &[&str]) -> Client {
     let file = dump(from, "original");
     to.create_database("restored");
-    let mut restore = tool(to, "pg_restore");
-    if options.contains(&"-j") {
-        // Of tables that an extension makes, PostgreSQL does not keep the order of foreign keys then.
-        restore.env("PGOPTIONS", "-c session_replication_role=replica");
-    }
+    // Of tables that an extension makes, PostgreSQL does not keep the order of foreign keys then.
+    let by_several = options.contains(&"-j");
+    let mut restore = if by_several {
+        to.tool_with("pg_restore", "-c session_replication_role=replica")
+    } else {
+        to.tool("pg_restore")
+    };
     command::output(restore.args(["-d", "restored"]).args(options).arg(file)).unwrap();
     to.connect("restored")
 }
@@ -171,7 +177,7 @@ fn restore_over_the_original_itself_waits_too() {
     send_some(&mut source);
     let file = dump(&cluster, "original");
     drop(source);
-    let mut restore = tool(&cluster, "pg_restore");
+    let mut restore = cluster.tool("pg_restore");
     command::output(restore.args(["-d", "original", "--clean"]).arg(file)).unwrap();
     let mut client = cluster.connect("original");
     // It was asked to stay away for minutes.
@@ -229,4 +235,50 @@ fn rows_are_checked_in_sessions_that_restore_nothing() {
         .code,
         "42704"
     );
+}
+
+/// A database with two watched tables of its own.
+fn watched() -> Cluster {
+    let from = server();
+    from.create_database("original");
+    run(
+        &mut from.connect("original"),
+        "create extension pg_hooks;
+         select hooks.create_queue('q', 'http://127.0.0.1:8080/', active => false);
+         create table one (id int); create table two (id int);
+         select hooks.watch('one', 'q', operations => '{insert}'), hooks.watch('two', 'q', operations => '{insert}')",
+    );
+    from
+}
+
+const WATCHED: &str =
+    "select coalesce(string_agg(relation::text, ' ' order by relation::text), '') from hooks.watch_owner";
+
+#[test]
+fn dump_that_is_made_while_a_temporary_table_is_watched_is_restored_in_one_transaction() {
+    let (from, to) = (watched(), server());
+    let mut session = from.connect("original");
+    run(
+        &mut session,
+        "create temporary table mine (id int); select hooks.watch('mine', 'q', operations => '{insert}');
+         create table gone (id int); select hooks.watch('gone', 'q', operations => '{insert}'); drop table gone",
+    );
+    assert_eq!(
+        value::<i64>(&mut session, "select count(*) from hooks.watch_owner"),
+        4
+    );
+    let mut copy = restore(&from, &to, &["--single-transaction", "--exit-on-error"]);
+    assert_eq!(value::<String>(&mut copy, WATCHED), "one two");
+}
+
+#[test]
+fn dump_without_a_watched_table_brings_who_watches_the_others_if_it_is_made_of_inserts() {
+    let (from, to) = (watched(), server());
+    let file = dump_with(&from, "original", &["--inserts", "--exclude-table=public.two"]);
+    to.create_database("restored");
+    let mut restore = to.tool_with("pg_restore", "-c session_replication_role=replica");
+    let restored = command::output(restore.args(["-d", "restored"]).arg(file));
+    let failure = restored.expect_err("one row fails").to_string();
+    assert!(failure.contains("errors ignored on restore: 1"), "{failure}");
+    assert_eq!(value::<String>(&mut to.connect("restored"), WATCHED), "one");
 }

@@ -28,7 +28,11 @@ fn base_backup_that_is_started_paused_sends_nothing_until_it_is_adopted() {
 
     // A crash of a backend is no new start.
     let pid: i32 = value(&mut client, "select pg_backend_pid()");
+    let mut witness = copy.connect("original");
     assert!(cluster::signal(pid, Signal::KILL));
+    wait_until("the server to end all sessions", SOON, || {
+        witness.batch_execute("select 1").is_err()
+    });
     let mut client = wait_until("the server to come back", SOON, || {
         copy.try_connect("postgres", "original").ok()
     });

@@ -1,6 +1,5 @@
 //! A server with a receiver, a database that has something of everything, and the words of these tests.
 
-use std::process::Command;
 use std::time::Duration;
 
 use pg_hooks_tests::site::{run, value};
@@ -78,17 +77,6 @@ pub fn copy_check(client: &mut Client) -> String {
         client,
         "select concat_ws(': ', status, detail) from hooks.health() where check_name = 'copy'",
     )
-}
-
-/// One of PostgreSQL's programs, connected to `cluster`.
-pub fn tool(cluster: &Cluster, name: &str) -> Command {
-    let mut command = Command::new(cluster.tree().program(name));
-    let port = cluster.port().to_string();
-    command
-        .arg("-h")
-        .arg(cluster.socket_folder())
-        .args(["-p", &port, "-U", "postgres"]);
-    command
 }
 
 /// A server that is another one than all others, and looks around often.

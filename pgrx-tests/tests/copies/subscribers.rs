@@ -23,14 +23,25 @@ fn subscriber_sends_nothing_of_what_is_replicated_until_it_is_adopted() {
     run(
         &mut copy,
         &format!(
-            "create subscription hooks connection '{} dbname=original' publication hooks",
-            publisher.conninfo("copy")
+            "create subscription hooks connection $${}$$ publication hooks",
+            publisher.conninfo_to("original", "copy")
         ),
     );
     wait_for_state(&mut copy, "held: restored");
-    run(&mut source, "select hooks.send('q', 'sent on the publisher')");
+    // What was finished goes, and so do events of which nothing tells any more.
+    run(
+        &mut source,
+        "select hooks.cancel(hooks.send('q', 'finished')) from generate_series(1, 3);
+         select hooks.publish('nobody.listens', '{}');
+         delete from hooks.event as e where e.type = 'nobody.listens';
+         select hooks.send('q', 'sent on the publisher');
+         select hooks.cancel(hooks.send('q', 'finished')) from generate_series(1, 3)",
+    );
     wait_until("the messages to be replicated", SOON, || {
-        value::<i64>(&mut copy, "select count(*) from hooks.message") == 3
+        value::<i64>(
+            &mut copy,
+            "select count(*) from hooks.message where body is distinct from 'finished'",
+        ) == 3
     });
     assert_silent(&receiver);
 
@@ -54,4 +65,9 @@ fn subscriber_sends_nothing_of_what_is_replicated_until_it_is_adopted() {
     let highest: i64 = value(&mut source, "select last_value from hooks.message_id_seq");
     assert!(next > highest, "{next} after {highest}");
     receiver.wait_for("/q", 4, SOON);
+    let next: i64 = value(&mut copy, "select nextval('hooks.event_id_seq')");
+    let highest: i64 = value(&mut source, "select last_value from hooks.event_id_seq");
+    assert!(next > highest, "event {next} after {highest}");
+    let rate: Option<f64> = value(&mut copy, "select messages_per_minute from hooks.stats");
+    assert!(rate.is_none_or(|rate| rate < 1e6), "{rate:?}: the gap is counted");
 }

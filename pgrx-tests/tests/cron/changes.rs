@@ -19,8 +19,8 @@ fn rows_that_are_replicated_are_followed() {
     site.queue("q", "");
     replicate(
         &mut site,
-        "insert into hooks.cron (name, queue_id, schedule, next_run_at)
-         select 'a', id, 'every 1 second', date_trunc('second', now()) + interval '1 s' from hooks.queue",
+        "insert into hooks.cron (name, queue_id, schedule, missed, next_run_at)
+         select 'a', id, 'every 1 second', 'all', date_trunc('second', now()) + interval '1 s' from hooks.queue",
     );
     assert_every_second(&site.wait_for_ticks("q", 3));
     replicate(&mut site, "update hooks.cron set active = false");
@@ -53,7 +53,7 @@ fn row_that_is_not_valid_stops_no_other() {
          select 'schedule', hooks.queue_id('bad'), 'whenever', 'UTC', now()
          union all select 'zone', hooks.queue_id('bad'), '@daily', 'Mars/Olympus', now()",
     );
-    site.run("select hooks.schedule('good', 'good', 'every 1 second')");
+    site.run("select hooks.schedule('good', 'good', 'every 1 second', missed => 'all')");
     assert_every_second(&site.wait_for_ticks("good", 3));
     let log = site.cluster.log();
     assert!(
@@ -96,7 +96,7 @@ fn filter_that_cannot_be_evaluated_stops_no_schedule() {
     );
     site.run(
         "select hooks.subscribe('**', 'q');
-         select hooks.schedule('e', event => 'tick', schedule => 'every 1 second')",
+         select hooks.schedule('e', event => 'tick', schedule => 'every 1 second', missed => 'all')",
     );
     assert_every_second(&site.wait_for_ticks("q", 2));
 }
@@ -107,12 +107,12 @@ fn entry_with_an_error_of_any_class_rests_alone() {
     let mut site = Site::new();
     site.queue("q", "");
     site.run(
-        "create or replace function hooks.matching_subscriptions(event_type text, payload jsonb, metadata jsonb,
-           out id bigint, out queue_id bigint, out headers jsonb, out envelope text, out transform text)
+        "create or replace function hooks.subscriptions_told(event_type text, payload jsonb, only_named boolean,
+           except_queue bigint, out queue_id bigint, out headers jsonb, out envelope text)
          returns setof record language plpgsql stable as $$ begin raise undefined_object; end $$;
          begin;
          select hooks.schedule('e', event => 'tick', schedule => 'every 1 second');
-         select hooks.schedule('q', 'q', schedule => 'every 1 second');
+         select hooks.schedule('q', 'q', schedule => 'every 1 second', missed => 'all');
          commit",
     );
     assert_every_second(&site.wait_for_ticks("q", 3));
@@ -123,7 +123,9 @@ fn entry_of_a_prepared_transaction_runs_once_it_is_committed() {
     let cluster = Cluster::builder().setting("hooks.rescan_interval", "1h").start();
     let mut site = Site::on(&cluster);
     site.queue("q", "");
-    site.run("begin; select hooks.schedule('a', 'q', 'every 1 second'); prepare transaction 'p'");
+    site.run(
+        "begin; select hooks.schedule('a', 'q', 'every 1 second', missed => 'all'); prepare transaction 'p'",
+    );
     site.run("commit prepared 'p'");
     assert_every_second(&site.wait_for_ticks("q", 2));
 }

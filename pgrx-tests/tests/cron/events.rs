@@ -43,7 +43,7 @@ fn each_second_has_its_event() {
     site.queue("q", "");
     site.run(
         "select hooks.subscribe('**', 'q');
-         select hooks.schedule('a', event => 'tick', schedule => 'every 1 second')",
+         select hooks.schedule('a', event => 'tick', schedule => 'every 1 second', missed => 'all')",
     );
     let ticks = site.wait_for_ticks("q", 3);
     assert_each_once(&ticks);
@@ -73,7 +73,7 @@ fn transforms_are_not_run() {
         "create function public.t(jsonb, jsonb) returns jsonb language plpgsql as $$ begin raise 'run'; end $$;
          select hooks.subscribe('**', 'plain');
          select hooks.subscribe('**', 'transformed', transform => 'public.t');
-         select hooks.schedule('a', event => 'tick', schedule => 'every 1 second')",
+         select hooks.schedule('a', event => 'tick', schedule => 'every 1 second', missed => 'all')",
     );
     assert_every_second(&site.wait_for_ticks("plain", 2));
     site.run("select hooks.pause_schedule('a')");

@@ -31,11 +31,11 @@ fn ten_thousand_entries_on_one_tick_are_stored_soon_and_others_are_delivered_mea
     assert!(site.now() < tick, "the machine is too slow for this test");
     let mut slowest = Duration::ZERO;
     let mut sent = 0;
-    let stored_us = wait_until("all messages", Duration::from_secs(30), || {
+    let stored_us = wait_until("all messages", Duration::from_secs(60), || {
         sent += 1;
         let begun = Instant::now();
         let id: i64 = value(&mut other, "select hooks.send('other', 'x')");
-        wait_until("a message of another queue", Duration::from_secs(10), || {
+        wait_until("a message of another queue", Duration::from_secs(30), || {
             site.receiver
                 .requests("/other")
                 .iter()
@@ -55,8 +55,8 @@ fn ten_thousand_entries_on_one_tick_are_stored_soon_and_others_are_delivered_mea
     });
     let took = Duration::from_micros(u64::try_from(stored_us - tick * 1_000_000).unwrap());
     println!("{ENTRIES} messages stored {took:?} after their tick; slowest of {sent} others {slowest:?}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert!(slowest < Duration::from_secs(8), "{slowest:?}");
     let once: bool = site.value(&format!(
         "select count(distinct cron_id) = {ENTRIES} from hooks.message
          where headers ->> 'hooks-cron-tick' = to_char(to_timestamp({tick}) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"

@@ -45,7 +45,7 @@ fn overlap_is_allowed_by_default() {
     let mut site = Site::new();
     site.receiver.on("/q", Behaviour::Hang);
     site.queue("q", ", timeout => '60 s'");
-    site.run("select hooks.schedule('a', 'q', 'every 1 second')");
+    site.run("select hooks.schedule('a', 'q', 'every 1 second', missed => 'all')");
     assert_every_second(&site.wait_for_ticks("q", 3));
     let stored: i64 = site.value("select count(*) from hooks.message");
     assert!(stored >= 3);

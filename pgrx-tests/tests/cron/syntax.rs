@@ -127,8 +127,9 @@ fn preview_has_bounds() {
     }
     let count: i64 = site.value("select count(*) from hooks.cron_preview('@daily')");
     assert_eq!(count, 10);
-    let count: i64 =
-        site.value("select count(*) from hooks.cron_preview('@yearly', \"from\" => '2099-01-01', n => 100)");
+    let count: i64 = site.value(
+        "select count(*) from hooks.cron_preview('@yearly', \"from\" => '2099-01-01 00:00+00', n => 100)",
+    );
     assert_eq!(count, 1, "the calendar ends with 2100");
     let count: i64 = site.value("select count(*) from hooks.cron_preview('@yearly', \"from\" => 'infinity')");
     assert_eq!(count, 0);

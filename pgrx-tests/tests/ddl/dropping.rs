@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use pg_hooks_tests::{Cluster, Receiver, wait_until};
+use pg_hooks_tests::meanwhile::StopAtEnd;
+use pg_hooks_tests::{Cluster, Receiver, extent, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// Each takes a second, as the launcher starts a worker of a database once a second at most.
 fn cycles() -> usize {
-    std::env::var("DROP_CYCLES").map_or(6, |cycles| cycles.parse().expect("DROP_CYCLES is a number"))
+    extent::of("DROP_CYCLES", 12)
 }
 
 #[test]
@@ -40,6 +42,7 @@ fn extension_is_dropped_and_made_under_load_and_serves_each_time() {
                 }
             });
         }
+        let working = StopAtEnd(&ended);
         for cycle in 0..cycles() {
             let (load, mark) = (receiver.url("/load"), receiver.url("/mark"));
             let create = format!(
@@ -67,7 +70,7 @@ fn extension_is_dropped_and_made_under_load_and_serves_each_time() {
                     .map_err(|error| format!("{error:?}"))
             });
         }
-        ended.store(true, Ordering::Relaxed);
+        drop(working);
     });
     println!(
         "{} cycles, {} messages of the load",

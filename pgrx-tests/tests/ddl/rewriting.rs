@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use pg_hooks_tests::meanwhile::StopAtEnd;
 use pg_hooks_tests::site::{Site, run, value};
 
 #[test]
@@ -23,6 +24,7 @@ fn tables_are_rewritten_under_load_and_nothing_is_lost_or_sent_twice() {
             }
             ids
         });
+        let rewriting = StopAtEnd(&ended);
         for statement in [
             "vacuum full hooks.message",
             "cluster hooks.message using message_pkey",
@@ -40,7 +42,7 @@ fn tables_are_rewritten_under_load_and_nothing_is_lost_or_sent_twice() {
         ] {
             run(&mut client, statement);
         }
-        ended.store(true, Ordering::Relaxed);
+        drop(rewriting);
         writer.join().unwrap()
     });
     site.settle();

@@ -1,9 +1,21 @@
 //! A cancelled message is over, whatever still comes back for it.
 
-use pg_hooks_tests::Behaviour;
+use std::time::Duration;
+
 use pg_hooks_tests::wait::never_within;
+use pg_hooks_tests::{Answer, Behaviour};
 
 use crate::site::{Site, ms, run};
+
+/// Time in which a test does something, before a message is due.
+const LATER: &str = "interval '2 s'";
+/// Longer than a message waits that is due later, or for its retry.
+const PERIOD: Duration = ms(2_500);
+
+/// Says nothing until it is released, then this.
+fn held(status: u16) -> Behaviour {
+    Behaviour::Barrier(usize::MAX, Answer::new(status))
+}
 
 #[track_caller]
 fn cancel(site: &mut Site, id: i64) -> bool {
@@ -13,7 +25,7 @@ fn cancel(site: &mut Site, id: i64) -> bool {
 /// Asserts that the message stays cancelled and is not sent again.
 #[track_caller]
 fn assert_stays_cancelled(site: &mut Site, id: i64, arrived: usize) {
-    never_within("it did not stay cancelled", ms(400), || {
+    never_within("it did not stay cancelled", PERIOD, || {
         site.state(id).as_deref() != Some("cancelled") || site.arrived("q") > arrived
     });
     let rows = "select (select count(*) from hooks.message_log) + (select count(*) from hooks.message)
@@ -25,7 +37,7 @@ fn assert_stays_cancelled(site: &mut Site, id: i64, arrived: usize) {
 fn scheduled_message_is_cancelled_for_good() {
     let mut site = Site::settled();
     site.queue("q", "");
-    let id: i64 = site.value("select hooks.send('q', 'x', at => now() + interval '200 ms')");
+    let id: i64 = site.value(&format!("select hooks.send('q', 'x', at => now() + {LATER})"));
     assert!(cancel(&mut site, id));
     assert!(!cancel(&mut site, id));
     assert_stays_cancelled(&mut site, id, 0);
@@ -35,7 +47,7 @@ fn scheduled_message_is_cancelled_for_good() {
 fn message_that_waits_for_its_retry_is_cancelled() {
     let mut site = Site::settled();
     site.receiver.on("/q", Behaviour::status(500));
-    site.queue("q", ", retry_schedule => array['300 ms']::interval[]");
+    site.queue("q", &format!(", retry_schedule => array[{LATER}]"));
     let id = site.send("q", "x");
     site.wait_for_state(id, "retrying");
     assert!(cancel(&mut site, id));
@@ -49,10 +61,7 @@ fn message_that_waits_for_its_retry_is_cancelled() {
 fn late_result_of_a_cancelled_message_changes_nothing() {
     for status in [200, 500] {
         let mut site = Site::settled();
-        site.receiver.on(
-            "/q",
-            Behaviour::After(ms(200), Box::new(Behaviour::status(status))),
-        );
+        site.receiver.on("/q", held(status));
         site.queue(
             "q",
             ", max_attempts => 2, min_backoff => '10 ms', max_backoff => '10 ms'",
@@ -61,6 +70,7 @@ fn late_result_of_a_cancelled_message_changes_nothing() {
         site.arrival("q");
         assert!(cancel(&mut site, id));
         assert_eq!(site.state(id).as_deref(), Some("cancelled"));
+        site.receiver.release("/q");
         // The request was made, so there is a record of it.
         assert_eq!(site.attempt(id).status, i16::try_from(status).ok());
         assert_stays_cancelled(&mut site, id, 1);
@@ -70,8 +80,7 @@ fn late_result_of_a_cancelled_message_changes_nothing() {
 #[test]
 fn late_result_of_an_attempt_does_not_end_the_one_after_a_change() {
     let mut site = Site::settled();
-    site.receiver
-        .on("/q", Behaviour::After(ms(200), Box::new(Behaviour::status(200))));
+    site.receiver.on("/q", held(200));
     site.queue("q", "");
     let id = site.send("q", "x");
     site.arrival("q");
@@ -79,6 +88,7 @@ fn late_result_of_an_attempt_does_not_end_the_one_after_a_change() {
     site.run(&format!(
         "update hooks.message set attempt = 5, due_at = now() + interval '1 hour' where id = {id}"
     ));
+    site.receiver.release("/q");
     site.attempt(id);
     never_within("the late result ended it", ms(200), || {
         site.state(id).as_deref() != Some("retrying")
@@ -130,8 +140,8 @@ fn finished_or_unknown_message_cannot_be_cancelled() {
 fn deleted_message_is_not_sent() {
     let mut site = Site::settled();
     site.queue("q", "");
-    let id: i64 = site.value("select hooks.send('q', 'x', at => now() + interval '150 ms')");
+    let id: i64 = site.value(&format!("select hooks.send('q', 'x', at => now() + {LATER})"));
     site.run("delete from hooks.message");
-    never_within("a deleted message was sent", ms(400), || site.arrived("q") > 0);
+    never_within("a deleted message was sent", PERIOD, || site.arrived("q") > 0);
     assert_eq!(site.state(id), None);
 }

@@ -33,13 +33,13 @@ fn open_files(pid: i32) -> usize {
 
 /// Waits for a line of this process in the server's log.
 #[track_caller]
-fn wait_for_log(pid: i32, text: &str) {
+fn wait_for_log(site: &Site, pid: i32, text: &str) {
     let process = format!("[{pid}]");
     wait_until(
         format_args!("\"{text}\" in the log"),
         Duration::from_secs(20),
         || {
-            let log = Cluster::shared().log();
+            let log = site.cluster.log();
             log.lines()
                 .any(|line| line.contains(&process) && line.contains(text))
         },
@@ -84,13 +84,14 @@ fn idle_connections_are_closed_after_a_while() {
 
 #[test]
 fn without_descriptors_messages_wait_and_nobody_is_blamed() {
-    let mut site = Site::settled();
+    // A worker that cannot open what it has to write to takes all of its server with it.
+    let mut site = Site::on(Box::leak(Box::new(Cluster::builder().start())));
     let leader = site.leader();
     site.queue("q", ", timeout => '1 s', max_attempts => 1");
     let (soft, hard) = file_limits(leader);
     limit_files(&mut site, leader, 3, hard);
     let ids: Vec<i64> = (0..20).map(|n| site.send("q", &n.to_string())).collect();
-    wait_for_log(leader, ": Too many open files");
+    wait_for_log(&site, leader, ": Too many open files");
     assert_eq!(site.arrived("q"), 0);
     assert_eq!(site.value::<i64>("select count(*) from hooks.attempt"), 0);
     limit_files(&mut site, leader, soft, hard);
@@ -121,6 +122,7 @@ fn attempts_at_once_stay_within_the_limit_on_open_files() {
     limit_files(&mut site, leader, 300, 300);
     signal(leader, Signal::HUP);
     wait_for_log(
+        &site,
         leader,
         "WARNING:  [PGH403] pg_hooks worker makes at most 150 attempts at once instead of 256: \
          the process may open 300 files, and 150 of them are left to PostgreSQL",

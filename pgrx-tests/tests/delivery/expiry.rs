@@ -93,8 +93,8 @@ fn retries_go_on_until_the_end_and_none_begins_after_it() {
         "q",
         ", max_attempts => 100, retry_schedule => array['60 ms']::interval[], breaker_threshold => null",
     );
-    let id = send(&mut site, "x", 600, "");
-    let end: SystemTime = site.value("select expires_at from hooks.message");
+    let end: SystemTime = site.value("select clock_timestamp() + interval '2 s'");
+    let id: i64 = site.value_with("select hooks.send('q', 'x', expires_at => $1)", &[&end]);
     wait_for_end(&mut site, id);
     let (state, attempts, status) = logged(&mut site, id);
     assert_eq!((state.as_str(), status), ("expired", Some(500)));
@@ -107,13 +107,15 @@ fn retries_go_on_until_the_end_and_none_begins_after_it() {
 #[test]
 fn attempt_that_is_on_the_wire_at_the_end_may_still_deliver() {
     let mut site = Site::settled();
-    site.receiver.on("/q", Behaviour::slow(ms(600)));
+    site.receiver.on("/q", Behaviour::Hang);
     site.queue("q", "");
-    let id = send(&mut site, "x", 300, "");
+    let id = send(&mut site, "x", 3_000, "");
     let end: SystemTime = site.value("select expires_at from hooks.message");
+    assert!(arrived_at(&site.arrival("q")) < end);
+    site.wait_until("select expires_at < clock_timestamp() from hooks.message");
+    site.receiver.release("/q");
     wait_for_end(&mut site, id);
     assert_eq!(logged(&mut site, id), ("delivered".to_owned(), 1, Some(200)));
-    assert!(arrived_at(&site.arrival("q")) < end);
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn message_for_later_expires_after_it_was_due() {
     let mut site = Site::settled();
     site.receiver.on("/q", Behaviour::status(500));
     site.queue("q", ", retry_schedule => array['10 s']::interval[]");
-    let id = send(&mut site, "x", 900, ", at => now() + interval '300 ms'");
+    let id = send(&mut site, "x", 6_000, ", at => now() + interval '2 s'");
     assert_eq!(site.state(id).as_deref(), Some("scheduled"));
     wait_for_end(&mut site, id);
     assert_eq!(logged(&mut site, id), ("expired".to_owned(), 1, Some(500)));
@@ -217,7 +219,7 @@ fn expired_first_of_a_key_lets_the_next_go() {
 fn message_that_expires_behind_another_of_its_key_is_not_sent() {
     let mut site = Site::settled();
     site.receiver.on("/q", Behaviour::failing(1, 500));
-    site.queue("q", ", retry_schedule => array['500 ms']::interval[]");
+    site.queue("q", ", retry_schedule => array['2 s']::interval[]");
     let first: i64 = site.value("select hooks.send('q', 'a1', ordering_key => 'a')");
     let second = send(&mut site, "a2", 100, ", ordering_key => 'a'");
     let third: i64 = site.value("select hooks.send('q', 'a3', ordering_key => 'a')");
@@ -261,4 +263,49 @@ fn expired_messages_take_nothing_from_the_rate_of_their_queue() {
     site.wait_until("select bool_or(expires_at <= now()) from hooks.message");
     site.run("select hooks.resume('q')");
     site.wait_for_state(lasting, "delivered");
+}
+
+/// A message of the queue "q" that is on the wire until its receiver is released, and then fails; with `policy`.
+#[track_caller]
+fn on_the_wire(site: &mut Site, policy: &str, expires_in: i32) -> i64 {
+    let script = vec![Behaviour::Hang, Behaviour::status(204)];
+    site.receiver.on("/q", Behaviour::Script(script));
+    site.queue("q", &format!(", accepted_statuses => array[204]{policy}"));
+    let id = send(site, "x", expires_in, "");
+    site.arrivals("q", 1);
+    id
+}
+
+#[test]
+fn message_that_gets_more_time_while_it_is_on_the_wire_is_retried_when_the_attempt_fails() {
+    for buries in [false, true] {
+        let mut site = Site::settled();
+        let policy = format!(", bury_expired => {buries}, retry_schedule => array['1 hour']::interval[]");
+        let id = on_the_wire(&mut site, &policy, 60_000);
+        site.run("update hooks.message set expires_at = now() + interval '1 day'");
+        site.receiver.release("/q");
+        site.wait_for_attempts(id, 1);
+        assert_eq!(site.state(id).as_deref(), Some("retrying"));
+        assert!(site.value::<bool>("select due_at > now() + interval '30 min' from hooks.message"));
+        site.run("update hooks.message set due_at = now()");
+        site.wait_for_state(id, "delivered");
+        assert_eq!(site.attempts(id).len(), 2);
+    }
+}
+
+#[test]
+fn message_that_is_put_off_while_it_is_on_the_wire_is_retried_no_earlier() {
+    let mut site = Site::settled();
+    let id = on_the_wire(
+        &mut site,
+        ", retry_schedule => array['10 ms']::interval[]",
+        3_600_000,
+    );
+    site.run("update hooks.message set due_at = now() + interval '2 s'");
+    let put_off_to = site.due_at(id);
+    site.receiver.release("/q");
+    site.wait_for_state(id, "delivered");
+    let attempts = site.attempts(id);
+    assert_eq!(attempts.len(), 2);
+    assert!(attempts[1].began >= put_off_to, "{attempts:?}");
 }

@@ -1,9 +1,8 @@
 //! Bodies and answers that would eat memory or time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
+use pg_hooks_tests::vitals::{peak_kb, private_kb};
 use pg_hooks_tests::{Answer, Behaviour, Receiver, wait_until};
 
 use crate::site::{Site, assert_within, ms};
@@ -16,34 +15,6 @@ const GZIP: [u8; 27] = [
     31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 75, 73, 77, 206, 79, 73, 77, 1, 0, 246, 154, 240, 26, 7, 0, 0, 0,
 ];
 
-/// Memory of a process of its own, in kB.
-fn resident_kb(pid: i32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"))
-        .unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
-}
-
-/// The most memory that a process has while `work` is under way, looked at every 2 ms.
-fn peak_kb(pid: i32, work: impl FnOnce()) -> u64 {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let peak = scope.spawn(|| {
-            let mut peak = 0;
-            while !done.load(Ordering::Relaxed) {
-                peak = peak.max(resident_kb(pid));
-                thread::sleep(ms(2));
-            }
-            peak
-        });
-        work();
-        done.store(true, Ordering::Relaxed);
-        peak.join().unwrap()
-    })
-}
-
 #[test]
 fn thousand_messages_of_one_mebibyte_take_no_more_memory_than_the_budget() {
     let mut site = Site::with(Receiver::counting());
@@ -55,7 +26,7 @@ fn thousand_messages_of_one_mebibyte_take_no_more_memory_than_the_budget() {
         ));
     }
     wait_for_log(&mut site, 1_000);
-    let before = resident_kb(leader);
+    let before = private_kb(leader);
     site.run("select hooks.pause('q'), hooks.pause('r')");
     site.run(
         "insert into hooks.message (queue_id, body)
@@ -85,7 +56,7 @@ fn large_payloads_of_events_that_go_out_transformed_take_no_memory() {
          select hooks.publish('a', '{\"n\": 1}') from generate_series(1, 100)",
     );
     wait_for_log(&mut site, 100);
-    let before = resident_kb(leader);
+    let before = private_kb(leader);
     site.run("select hooks.pause('q')");
     site.run(
         "select hooks.publish('a', jsonb_build_object('n', n, 'rest', repeat('0123456789', 100000)))
@@ -143,7 +114,7 @@ fn dripping_answers_take_little_memory_and_end_at_the_timeout() {
             ", max_attempts => 1, timeout => '2 s', breaker_threshold => null",
         );
     }
-    let before = resident_kb(leader);
+    let before = private_kb(leader);
     let peak = peak_kb(leader, || {
         site.run("select hooks.send(name, n::text) from hooks.queue, generate_series(1, 50) as n");
         site.wait_until("select count(*) = 100 from hooks.attempt");
@@ -171,6 +142,7 @@ fn dripping_answers_take_little_memory_and_end_at_the_timeout() {
             expected
         );
         let took = Duration::from_secs_f64(row.get::<_, f64>(3) / 1000.0);
-        assert_within("the attempt", took, ms(1_900)..=ms(3_000));
+        // A busy machine notices late; without its timeout such an answer takes a day.
+        assert_within("the attempt", took, ms(1_900)..=ms(15_000));
     }
 }

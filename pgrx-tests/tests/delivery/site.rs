@@ -11,11 +11,12 @@ use postgres::{Client, Row};
 /// For whatever is sure to come; a test that cares how soon measures.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// A database of the shared cluster, gone with the test.
+/// A database of a cluster, gone with the test.
 pub struct Site {
     pub client: Client,
     pub receiver: Receiver,
     pub database: String,
+    pub cluster: &'static Cluster,
 }
 
 /// A row of `hooks.attempt`.
@@ -50,11 +51,21 @@ impl Site {
 
     /// A fresh database with this receiver.
     pub fn with(receiver: Receiver) -> Site {
-        let database = Cluster::shared().create_hooks_database();
+        Site::of(Cluster::shared(), receiver)
+    }
+
+    /// A fresh database of this cluster.
+    pub fn on(cluster: &'static Cluster) -> Site {
+        Site::of(cluster, Receiver::start())
+    }
+
+    fn of(cluster: &'static Cluster, receiver: Receiver) -> Site {
+        let database = cluster.create_hooks_database();
         Site {
-            client: Cluster::shared().connect(&database),
+            client: cluster.connect(&database),
             receiver,
             database,
+            cluster,
         }
     }
 
@@ -67,7 +78,7 @@ impl Site {
 
     /// A further session.
     pub fn connect(&self) -> Client {
-        Cluster::shared().connect(&self.database)
+        self.cluster.connect(&self.database)
     }
 
     /// Process id of the leader, once there is one.
@@ -223,7 +234,7 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         let drop_database = format!("drop database \"{}\" with (force)", self.database);
-        if let Ok(mut client) = Cluster::shared().try_connect("postgres", "postgres") {
+        if let Ok(mut client) = self.cluster.try_connect("postgres", "postgres") {
             let _ = client.batch_execute(&drop_database);
         }
     }

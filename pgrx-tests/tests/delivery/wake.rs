@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pg_hooks_tests::cluster::{Signal, signal};
+use pg_hooks_tests::cluster::stop_at_rest;
 
 use crate::site::{Site, assert_within, ms, run};
 
@@ -151,13 +151,12 @@ fn more_commits_than_the_worker_can_note_at_once_are_not_lost() {
         "select hooks.create_queue('q' || n, '{url}') from generate_series(1, {queues}) as n"
     ));
     let leader = site.leader();
-    assert!(signal(leader, Signal::STOP));
+    let stopped = stop_at_rest(&mut site.client, leader);
     let send: String = (1..=queues)
         .map(|n| format!("select hooks.send('q{n}', 'x'); commit;"))
         .collect();
-    let sent = site.client.batch_execute(&send);
-    assert!(signal(leader, Signal::CONT));
-    sent.unwrap();
+    site.run(&send);
+    drop(stopped);
     let begun = Instant::now();
     site.arrivals("q", queues);
     assert_within("all", begun.elapsed(), ms(0)..=WOKEN);

@@ -4,6 +4,7 @@ use std::sync::Barrier;
 
 use pg_hooks_tests::site::{SOON, Site, row, value};
 use pg_hooks_tests::wait_until;
+use postgres::Client;
 
 #[test]
 fn repeated_send_gives_the_first_id() {
@@ -81,6 +82,14 @@ fn key_is_free_again_after_its_window_and_is_removed() {
     site.wait_until("select not exists (select from hooks.idempotency_key)");
 }
 
+/// What a query gives, or how it fails.
+type Answer = Result<i64, String>;
+
+fn number(client: &mut Client, query: &str) -> Answer {
+    let row = client.query_one(query, &[]);
+    row.map(|row| row.get(0)).map_err(|error| format!("{error:?}"))
+}
+
 #[test]
 fn of_many_at_once_one_sends() {
     let mut site = Site::new();
@@ -88,7 +97,8 @@ fn of_many_at_once_one_sends() {
     site.run("select hooks.subscribe('a', 'q')");
     let clients: Vec<_> = (0..8).map(|_| site.connect()).collect();
     let start = Barrier::new(clients.len());
-    let ids: Vec<Vec<(i64, i64)>> = std::thread::scope(|scope| {
+    // Whoever panicked would leave the others at the barrier.
+    let ids: Vec<Vec<(Answer, Answer)>> = std::thread::scope(|scope| {
         let threads: Vec<_> = clients
             .into_iter()
             .map(|mut client| {
@@ -97,11 +107,11 @@ fn of_many_at_once_one_sends() {
                     let mut ids = Vec::new();
                     for key in 0..40 {
                         start.wait();
-                        let sent = value(
+                        let sent = number(
                             &mut client,
                             &format!("select hooks.send('q', 'x', idempotency_key => 'k{key}')"),
                         );
-                        let published = value(
+                        let published = number(
                             &mut client,
                             &format!(
                                 "select event_id from hooks.publish('a', '1', idempotency_key => 'k{key}')"
@@ -116,6 +126,9 @@ fn of_many_at_once_one_sends() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     for of_client in &ids {
+        for answer in of_client {
+            assert!(answer.0.is_ok() && answer.1.is_ok(), "{answer:?}");
+        }
         assert_eq!(of_client, &ids[0]);
     }
     site.settle();
@@ -139,6 +152,8 @@ fn second_waits_for_the_first_and_sends_if_that_rolls_back() {
         first.batch_execute("begin").unwrap();
         let of_first: i64 = value(&mut first, send);
         let of_second = std::thread::scope(|scope| {
+            // Gone with the closure, also when that fails, and its transaction with it.
+            let mut first = first;
             let second = scope.spawn(|| value::<i64>(&mut second, send));
             wait_until("the second to wait", SOON, || waits(&mut site, pid));
             first.batch_execute(end).unwrap();
@@ -220,19 +235,28 @@ fn batches_with_the_same_keys_do_not_wait_for_each_other_in_a_circle() {
         )
     };
     let barrier = Barrier::new(2);
-    std::thread::scope(|scope| {
-        for half in 0..2 {
-            let mut client = site.connect();
+    let clients = [site.connect(), site.connect()];
+    // Whoever panicked would leave the other one at the barrier.
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let threads = (0_usize..).zip(clients).map(|(half, mut client)| {
             let (barrier, batch) = (&barrier, &batch);
             scope.spawn(move || {
-                for round in 0..20 {
+                let send_batch = |round: usize| {
                     barrier.wait();
-                    let sent = client.batch_execute(&batch(round * 2 + half));
-                    sent.unwrap_or_else(|error| panic!("{error:?}"));
-                }
-            });
-        }
+                    client.batch_execute(&batch(round * 2 + half))
+                };
+                (0..20).map(send_batch).collect::<Vec<_>>()
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
     });
+    for sent in ended {
+        sent.unwrap_or_else(|error| panic!("{error:?}"));
+    }
     site.settle();
     assert_eq!(site.arrived("q"), 20 * 50);
 }

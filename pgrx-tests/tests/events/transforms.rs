@@ -215,6 +215,77 @@ fn strict_transform_and_sql_function_see_what_the_publisher_did() {
     assert_eq!(site.value::<String>("select body from hooks.message"), "1");
 }
 
+/// A transform that waits until the test lets it go, and others.
+const SLOW: &str = "
+    create function public.slow(p jsonb, c jsonb) returns jsonb language plpgsql as $$
+      begin perform pg_advisory_xact_lock(7); return null; end $$;
+    create function public.other(p jsonb, c jsonb) returns jsonb language sql as 'select ''\"other\"''::jsonb';";
+
+/// Publishes, and runs a script in another session while `slow` waits.
+fn publish_during(site: &mut Site, script: &str) {
+    let (mut keeper, mut publisher) = (site.connect(), site.connect());
+    run(&mut keeper, "select pg_advisory_lock(7)");
+    std::thread::scope(|scope| {
+        // Gone with the closure, also when that fails, and its lock with it.
+        let mut keeper = keeper;
+        let publishing = scope.spawn(|| run(&mut publisher, "select hooks.publish('a', '1')"));
+        site.wait_until(
+            "select exists (select from pg_locks where locktype = 'advisory' and objid = 7 and not granted
+               and database = (select oid from pg_database where datname = current_database()))",
+        );
+        site.run(script);
+        run(&mut keeper, "select pg_advisory_unlock(7)");
+        publishing.join().expect("it does not panic");
+    });
+}
+
+#[test]
+fn subscription_that_gets_a_transform_while_another_one_runs_has_its_message() {
+    for script in [
+        "select hooks.alter_subscription(2, transform => 'public.other')",
+        "select hooks.unsubscribe(2); select hooks.subscribe('a', 'q', transform => 'public.other')",
+    ] {
+        let mut site = Site::new();
+        site.queue("q", ", active => false");
+        site.run(SLOW);
+        site.run("select hooks.subscribe('a', 'q', transform => 'public.slow'), hooks.subscribe('a', 'q')");
+        publish_during(&mut site, script);
+        let bodies = site.column::<String>("select body from hooks.message");
+        assert_eq!(bodies, ["\"other\""], "{script}");
+    }
+}
+
+#[test]
+fn transform_that_wanted_no_message_is_heeded_though_it_is_taken_away_meanwhile() {
+    let mut site = Site::new();
+    site.queue("q", ", active => false");
+    site.run(SLOW);
+    site.run("select hooks.subscribe('a', 'q', transform => 'public.slow')");
+    publish_during(
+        &mut site,
+        "update hooks.subscription set transform = 'public.other' where id = 1",
+    );
+    assert_eq!(site.value::<i64>("select count(*) from hooks.message"), 0);
+}
+
+#[test]
+fn transform_that_makes_further_ones_without_end_fails_and_stores_nothing() {
+    let mut site = Site::new();
+    site.queue("q", ", active => false");
+    site.run(
+        "create function public.breeding(p jsonb, c jsonb) returns jsonb language plpgsql as $$
+         begin
+           perform hooks.subscribe('a', 'q', transform => 'public.breeding');
+           return p;
+         end $$;
+         select hooks.subscribe('a', 'q', transform => 'public.breeding')",
+    );
+    let refused = site.refusal("select hooks.publish('a', '1')");
+    assert_eq!(refused.code, "40001", "{refused:?}");
+    assert!(refused.hint.ends_with('.'), "{refused:?}");
+    assert_eq!(site.value::<i64>("select count(*) from hooks.event"), 0);
+}
+
 /// So a restore does not fail for what nothing needs.
 #[test]
 fn missing_function_of_an_inactive_subscription_is_a_warning() {

@@ -4,3 +4,5 @@
 
 mod pair;
 mod promotions;
+mod reading;
+mod stops;

@@ -52,10 +52,15 @@ impl Pair {
         });
     }
 
-    /// Ends the primary and promotes the standby, which has no standby itself yet. Also gives when it was told so.
-    pub fn fail_over(self, how: StopMode) -> (Pair, Instant) {
-        self.primary.stop(how);
+    /// Ends the primary. Tells how long that took.
+    pub fn stop_primary(&self, how: StopMode) -> Duration {
+        let took = self.primary.stop(how);
         self.primary.configure("synchronous_standby_names", "");
+        took
+    }
+
+    /// Promotes the standby, which has no standby itself yet. Also gives when it was told so.
+    pub fn promote(self) -> (Pair, Instant) {
         let told = Instant::now();
         self.standby.promote();
         let pair = Pair {

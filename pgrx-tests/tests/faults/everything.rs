@@ -1,20 +1,45 @@
 //! Every place fails once, in one run.
 
-use pg_hooks_tests::wait_until;
+use pg_hooks_tests::{checkout, wait_until};
 
 use crate::places::PLACES;
 use crate::village::{LATE, Village};
 
-/// What users' sessions do, and what must be told what to strike at.
-const ELSEWHERE: [&str; 4] = [
+/// What users' sessions do, what must be told what to strike at, and bugs that are put in.
+const ELSEWHERE: [&str; 9] = [
     "attempt: die",
+    "bug: mark too high",
+    "bug: sent twice",
     "message: decode",
     "random: fill",
+    "session: memory",
+    "session: query",
     "session: statement",
+    "session: transform",
 ];
 
-fn is_sql(place: &str) -> bool {
-    place.contains("::") || place.starts_with("commit: ")
+/// Whether it is PostgreSQL that refuses, so that the plan may give an SQLSTATE or a panic.
+fn is_of_the_server(place: &str) -> bool {
+    let kinds = ["commit: ", "wait: ", "wal: ", "worker: connect", "worker: lead"];
+    place.contains("::") || kinds.iter().any(|kind| place.starts_with(kind))
+}
+
+#[test]
+fn what_is_not_struck_at_here_is_struck_at_elsewhere() {
+    let tests = checkout::root().join("pgrx-tests");
+    let files = ["tests/faults", "src/chaos"].map(|folder| std::fs::read_dir(tests.join(folder)).unwrap());
+    let others = files
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && !path.ends_with("everything.rs"));
+    let plans: String = others
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    for place in ELSEWHERE {
+        assert!(plans.contains(place), "{place}");
+        assert!(PLACES.contains(&place), "{place}");
+    }
 }
 
 /// What became of the messages of each queue, by state, but for those that are made again and again. Whose last
@@ -27,7 +52,7 @@ const OUTCOMES: &str = "
       select coalesce(q.name, 'none'), case when q.name in ('doomed', 'https') then 'dead' else d.error_class end, count(*) from hooks.dead_letter as d
       left join hooks.queue as q on q.id = d.queue_id group by 1, 2) as o";
 
-/// Has every place fail once, statements and commits with this SQLSTATE.
+/// Has every place fail once, those of the server with this SQLSTATE.
 fn fail_everywhere(sqlstate: &str) {
     let mut village = Village::found();
     let started: String = village.site.value("select pg_postmaster_start_time()::text");
@@ -37,7 +62,7 @@ fn fail_everywhere(sqlstate: &str) {
         .filter(|place| !ELSEWHERE.contains(place))
         .collect();
     let plan = places.iter().map(|place| {
-        if is_sql(place) {
+        if is_of_the_server(place) {
             format!("{place}={sqlstate}")
         } else {
             (*place).to_owned()
@@ -60,7 +85,7 @@ fn fail_everywhere(sqlstate: &str) {
     village.settle();
     assert_eq!(
         village.site.value::<String>(OUTCOMES),
-        "asleep cancelled 1, doomed dead 1, ended expired 1, events delivered 1, gone delivered 1, held delivered 1, \
+        "asleep cancelled 1, doomed dead 1, ended expired 1, events delivered 1, gone delivered 1, held cancelled 1, held delivered 1, \
          https dead 1, keyed delivered 2, large delivered 1, named delivered 1, none queue_dropped 1, plain delivered 4, \
          plain unreadable 1, short expired 1, sick delivered 4, signed delivered 1"
     );
@@ -95,4 +120,9 @@ fn every_step_fails_once_for_a_lock() {
 #[test]
 fn every_step_panics_once() {
     fail_everywhere("panic");
+}
+
+#[test]
+fn every_step_fails_once_for_want_of_memory() {
+    fail_everywhere("53200");
 }

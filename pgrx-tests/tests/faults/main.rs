@@ -6,5 +6,11 @@ mod places;
 mod facility;
 mod village;
 
+mod calls;
 mod everything;
+mod levels;
+mod memory;
 mod poison;
+mod randomness;
+mod shortage;
+mod tidying;

@@ -1,6 +1,6 @@
 //! Messages of which the process dies, or that its code does not understand: they end, and others flow.
 
-use pg_hooks_tests::site::{Site, run, value};
+use pg_hooks_tests::site::Site;
 use pg_hooks_tests::{Cluster, wait_until};
 
 use crate::village::LATE;
@@ -113,85 +113,4 @@ fn panic_in_an_attempt_tells_its_place_and_no_secret() {
     );
     // Statements that users send with secrets in them fail here, and are not logged.
     assert!(!log.contains(CANARY), "{log}");
-}
-
-/// Memory that belongs to a process alone, in kB.
-fn memory(pid: i32) -> i64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("RssAnon:"))
-        .expect("its memory");
-    line.split_whitespace()
-        .nth(1)
-        .expect("a number")
-        .parse()
-        .expect("a number")
-}
-
-#[test]
-fn memory_of_the_leader_comes_back_to_its_level_after_thousands_of_faults() {
-    let cluster = Cluster::builder()
-        .faulty()
-        .setting("hooks.max_in_flight", "16")
-        .start();
-    let cluster: &'static Cluster = Box::leak(Box::new(cluster));
-    let mut site = Site::on(cluster);
-    site.queue(
-        "q",
-        ", max_attempts => 100, min_backoff => '10 ms', max_backoff => '10 ms', breaker_min_requests => 10000",
-    );
-    cluster.set_faults(
-        "message::FETCH:every 2=22000, attempt: panic:every 5, socket: connect:every 7=111, socket: read:every 9, \
-         socket: write:every 11, thread: io:every 2",
-    );
-    let mut round = || {
-        site.run("select hooks.send('q', repeat('body ', 100)) from generate_series(1, 500)");
-        site.settle();
-        memory(site.value("select pid from hooks.worker where leader"))
-    };
-    let levels: Vec<i64> = (0..6).map(|_| round()).collect();
-    let faults: usize = cluster.struck().iter().map(|(_, times)| times).sum();
-    assert!(faults > 1000, "{faults} faults");
-    let grown = levels[5] - levels[1];
-    assert!(grown < 4096, "{grown} kB more after {faults} faults: {levels:?}");
-}
-
-/// A call that fails in any of its statements leaves the session as it was: the same call then succeeds.
-#[test]
-fn function_that_fails_in_any_of_its_statements_succeeds_afterwards_in_the_same_session() {
-    let (site, cluster) = site();
-    let mut client = cluster.connect(&site.database);
-    run(&mut client, "create table orders (id int primary key)");
-    let url = site.receiver.url("/good");
-    let calls = [
-        "select hooks.send('good', 'x', idempotency_key => 'k')".to_owned(),
-        "select hooks.send_batch('good', array['x', 'y'])".to_owned(),
-        "select hooks.publish('order.made', '{}')".to_owned(),
-        "insert into hooks.message (queue_id, body) select id, 'x' from hooks.queue where name = 'good'".to_owned(),
-        "create trigger t after insert on orders for each row execute function hooks.emit('good'); insert into orders values (1); drop trigger t on orders; delete from orders".to_owned(),
-        format!("select hooks.create_queue('new', '{url}'); select hooks.drop_queue('new')"),
-        "select hooks.set_secret('good', 'token', 'bearer'), hooks.remove_secret('good', 'bearer')".to_owned(),
-    ];
-    let mut failed = 0;
-    for call in &calls {
-        for nth in 1..20 {
-            let before = cluster.strikes("session: statement");
-            run(
-                &mut client,
-                &format!("set hooks.faults = 'session: statement:{nth}'"),
-            );
-            let outcome = client.batch_execute(&format!("begin; {call}; commit"));
-            run(&mut client, "rollback; set hooks.faults = ''");
-            let struck = cluster.strikes("session: statement") > before;
-            assert_eq!(outcome.is_err(), struck, "{call}: {outcome:?}");
-            if !struck {
-                break;
-            }
-            failed += 1;
-            run(&mut client, &format!("begin; {call}; rollback"));
-        }
-    }
-    assert!(failed >= 5, "{failed} failures");
-    assert_eq!(value::<i64>(&mut client, "select count(*) from orders"), 0);
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use pg_hooks_tests::receiver::Answer;
 use pg_hooks_tests::site::{Site, run};
 use pg_hooks_tests::wait::try_wait;
 use pg_hooks_tests::{Behaviour, Cluster, wait_until};
@@ -50,10 +51,16 @@ impl Village {
         site.run(&format!(
             "select hooks.create_queue('named', 'http://localhost:{port}/named'{RETRIES});
              select hooks.create_queue('https', 'https://127.0.0.1:{port}/https', max_attempts => 3,
-               min_backoff => '100 ms', max_backoff => '100 ms');
+               min_backoff => '100 ms', max_backoff => '100 ms', breaker_min_requests => 10000);
              select hooks.pause('asleep')"
         ));
-        site.queue("doomed", ", max_attempts => 1");
+        site.queue("doomed", ", max_attempts => 1, breaker_min_requests => 10000");
+        site.queue("broken", "");
+        site.run(
+            "set session_replication_role = replica;
+             update hooks.queue set timeout = '10000000 years' where name = 'broken';
+             reset session_replication_role",
+        );
         site.queue("short", ", active => false, bury_expired => true");
         site.queue("ended", ", active => false");
         site.queue("held", RETRIES);
@@ -63,8 +70,8 @@ impl Village {
             ", max_attempts => 50, min_backoff => '100 ms', max_backoff => '100 ms', breaker_min_requests => 3,
                breaker_open_time => '1 s', breaker_threshold => 0.1",
         );
+        site.receiver.on("/plain", Answer::new(200).text("taken"));
         site.receiver.on("/doomed", Behaviour::status(500));
-        site.receiver.on("/gone", Behaviour::status(410));
         site.run(
             "select hooks.subscribe('order.*', 'events', envelope => 'standard');
              select hooks.subscribe('hooks.**', 'ops', envelope => 'standard');
@@ -74,18 +81,25 @@ impl Village {
 
     /// Lets everything happen once.
     pub fn live(&mut self) {
+        self.live_under_one_leader();
+        self.change_leaders();
+    }
+
+    /// Lets happen what happens under one leader, once.
+    pub fn live_under_one_leader(&mut self) {
         let round = self.round;
         self.round += 1;
         self.send(round);
         self.keep_a_row_locked();
+        self.cancel_on_the_wire();
         self.leave_old_things(round);
         self.hold_a_queue();
-        self.change_leaders();
     }
 
     fn send(&mut self, round: u32) {
         let site = &mut self.site;
         site.receiver.on("/sick", Behaviour::failing(3, 503));
+        site.receiver.on("/gone", Behaviour::status(410));
         site.run(&format!(
             "begin;
              select hooks.send('plain', 'body {round}', expires_at => now() + interval '1 day') from generate_series(1, 3);
@@ -141,6 +155,20 @@ impl Village {
         site.receiver.release("/held");
         site.run("select pg_sleep(1)");
         run(&mut locker, "commit");
+    }
+
+    /// An answer comes for a message that is over.
+    fn cancel_on_the_wire(&mut self) {
+        let site = &mut self.site;
+        site.receiver.on("/held", Behaviour::Hang);
+        let before = site.arrived("held");
+        let id: i64 = site.value("select hooks.send('held', 'x')");
+        wait_until("the message to be in flight", LATE, || {
+            site.arrived("held") > before
+        });
+        site.run(&format!("select hooks.cancel({id})"));
+        site.receiver.on("/held", Behaviour::status(200));
+        site.receiver.release("/held");
     }
 
     /// A queue lacks what it is to sign with, and then is to sign no more.

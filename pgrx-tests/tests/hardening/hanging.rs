@@ -1,8 +1,13 @@
 //! Receivers that hang leave slots and memory to others.
 
+use std::time::Duration;
+
 use pg_hooks_tests::{Behaviour, wait};
 
-use crate::site::{AT_ONCE, Site};
+use crate::site::Site;
+
+/// For a queue that takes fewer slots than it has messages.
+const FILLED: Duration = Duration::from_millis(250);
 
 /// Fills so many queues, whose receivers hang, with messages of this body, one queue after the other.
 fn hang(site: &mut Site, queues: usize, messages: usize, body: &str) {
@@ -15,7 +20,7 @@ fn hang(site: &mut Site, queues: usize, messages: usize, body: &str) {
             "select hooks.send('{name}', {body}) from generate_series(1, {messages}) as n"
         ));
         // One after the other, so that each takes all it can.
-        let _ = wait::try_wait(AT_ONCE / 4, || site.arrived(&name) == messages.min(64));
+        let _ = wait::try_wait(FILLED, || site.arrived(&name) == messages.min(64));
         hung += site.arrived(&name);
     }
     println!("{hung} messages of {queues} queues hang");

@@ -1,14 +1,23 @@
 //! Ordering keys by the hundred thousand, and keys with long backlogs.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use pg_hooks_tests::vitals::private_kb;
 use pg_hooks_tests::{Behaviour, Receiver, wait_until};
 use postgres::Client;
 
 use crate::site::{AT_ONCE, Site, run, value};
 
 /// For a hundred thousand messages on a machine that has other things to do.
-const DRAINED: Duration = Duration::from_secs(120);
+const DRAINED: Duration = Duration::from_secs(600);
+
+/// Who compares how fast something goes has no heavy neighbour in this file.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A database with the queue "q", paused, that goes to a counting receiver.
 fn paused() -> (Site<'static>, Receiver) {
@@ -43,13 +52,6 @@ fn best_drain(site: &mut Site) -> f64 {
     rates.fold(0.0, f64::max)
 }
 
-/// Memory of a process that is its own, in kB.
-fn memory_kb(pid: i32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 /// Sends unkeyed messages for a while; gives the longest time from commit to arrival.
 fn longest_delay(client: &mut Client, receiver: &Receiver) -> Duration {
     let delays = (0..10).map(|_| delay_of_one(client, receiver));
@@ -70,6 +72,7 @@ fn delay_of_one(client: &mut Client, receiver: &Receiver) -> Duration {
 
 #[test]
 fn long_backlog_of_a_key_delays_no_other_message_of_its_queue() {
+    let _alone = alone();
     let (mut site, receiver) = paused();
     site.run(
         "select hooks.send('q', 'x', ordering_key => 'hot') from generate_series(1, 30000);
@@ -85,6 +88,7 @@ fn long_backlog_of_a_key_delays_no_other_message_of_its_queue() {
 
 #[test]
 fn backlog_behind_a_message_that_hangs_delays_no_other_message_of_its_queue() {
+    let _alone = alone();
     let mut site = Site::new();
     let receiver = Receiver::counting();
     let hang_once = vec![Behaviour::Hang, Behaviour::status(200)];
@@ -99,20 +103,21 @@ fn backlog_behind_a_message_that_hangs_delays_no_other_message_of_its_queue() {
     let mut client = site.connect();
     let longest = longest_delay(&mut client, &receiver);
     println!("longest delay beside a key that hangs: {longest:?}");
-    assert!(longest < 2 * AT_ONCE, "{longest:?}");
+    assert!(longest < AT_ONCE, "{longest:?}");
     assert_eq!(receiver.count(), 11);
 }
 
 #[test]
 fn hundred_thousand_keys_cost_little_time_and_no_memory() {
+    let _alone = alone();
     let (mut site, _receiver) = paused();
     let unkeyed = drain(&mut site, 100_000, "null");
     let keyed = drain(&mut site, 100_000, "'key ' || n");
     let leader = site.leader();
-    let before = memory_kb(leader);
+    let before = private_kb(leader);
     drain(&mut site, 100_000, "'other ' || n");
     drain(&mut site, 100_000, "'third ' || n");
-    let after = memory_kb(leader);
+    let after = private_kb(leader);
     println!(
         "messages/s: {unkeyed:.0} without keys, {keyed:.0} with a key each; memory {before} to {after} kB"
     );
@@ -126,6 +131,7 @@ fn hundred_thousand_keys_cost_little_time_and_no_memory() {
 
 #[test]
 fn dead_rows_of_a_key_under_an_old_snapshot_do_not_slow_it_down() {
+    let _alone = alone();
     let (mut site, _receiver) = paused();
     let free = best_drain(&mut site);
     let mut holder = site.connect();
@@ -137,5 +143,9 @@ fn dead_rows_of_a_key_under_an_old_snapshot_do_not_slow_it_down() {
     );
     let held = best_drain(&mut site);
     println!("messages/s of one key: {free:.0}; with 100,000 dead rows {held:.0}");
+    // The machine may be slower by now.
+    run(&mut holder, "commit");
+    site.run("vacuum hooks.message");
+    let free = free.min(best_drain(&mut site));
     assert!(held > free / 4.0, "{held:.0} instead of {free:.0} messages/s");
 }

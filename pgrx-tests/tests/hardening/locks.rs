@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use pg_hooks_tests::vitals::cpu_ticks;
-use pg_hooks_tests::{Behaviour, Cluster};
+use pg_hooks_tests::{Behaviour, Cluster, wait_until};
 
-use crate::site::{Site, run, send};
+use crate::site::{SOON, Site, run, send};
 
 #[test]
 fn locked_row_of_a_message_in_flight_delays_that_message_only() {
@@ -74,11 +74,21 @@ fn lock_of_all_queues_does_not_stop_messages_of_known_ones() {
         &mut warm,
         "select hooks.send('later', 'x', at => now() + interval '1.5 s')",
     );
+    run(&mut warm, "set lock_timeout = '1 s'");
     let mut locker = site.connect();
-    run(
-        &mut locker,
-        "begin; lock table hooks.queue in access exclusive mode",
-    );
+    // What a session knows of a queue counts until the leader has looked at all of them for the first time.
+    wait_until("a session that need not look at the queues", SOON, || {
+        run(
+            &mut locker,
+            "begin; lock table hooks.queue in access exclusive mode",
+        );
+        let knows = warm.execute("select hooks.send('q', 'known')", &[]).is_ok();
+        if !knows {
+            run(&mut locker, "rollback");
+            send(&mut warm, "q", "makes this session know the queue");
+        }
+        knows
+    });
     let begun = Instant::now();
     while begun.elapsed() < LASTS {
         site.assert_prompt(&mut warm, "q");
@@ -160,7 +170,9 @@ fn locked_message_that_is_to_be_buried_holds_up_nobody_and_is_waited_for_at_rest
 fn queue_that_somebody_is_changing_stops_no_other_when_it_is_to_be_disabled() {
     let mut site = Site::new();
     site.receiver.on("/gone", Behaviour::status(410));
+    site.receiver.on("/gone2", Behaviour::status(410));
     site.queue("gone", "");
+    site.queue("gone2", ", max_attempts => 1, max_in_flight => 1");
     site.queue("other", "");
     let mut locker = site.connect();
     run(
@@ -173,6 +185,77 @@ fn queue_that_somebody_is_changing_stops_no_other_when_it_is_to_be_disabled() {
     for _ in 0..20 {
         site.assert_prompt(&mut client, "other");
     }
+    for _ in 0..5 {
+        send(&mut client, "gone2", "x");
+    }
+    site.wait_until("select not active from hooks.queue where name = 'gone2'");
+    site.wait_until("select exists (select from hooks.dead_letter)");
+    assert_eq!(site.arrived("gone2"), 1, "nothing is sent after a 410");
+    assert_eq!(site.value::<i64>("select count(*) from hooks.dead_letter"), 1);
+    site.send("gone", "waits");
+    site.assert_prompt(&mut client, "other");
+    assert_eq!(
+        site.arrived("gone"),
+        1,
+        "nothing is sent while that is to be written down"
+    );
     run(&mut locker, "commit");
     site.wait_until("select not active from hooks.queue where name = 'gone'");
+}
+
+#[test]
+fn state_of_a_queue_that_somebody_has_locked_keeps_back_no_other_when_a_new_leader_begins() {
+    let mut site = Site::new();
+    site.queue("q", "");
+    site.send("q", "the leader has looked at the states when this is recorded");
+    site.wait_for_delivered(1);
+    for queue in ["locked", "open"] {
+        site.queue(queue, "");
+        site.run(&format!(
+            "insert into hooks.queue_state (queue_id, state, since, until, reason)
+             values (hooks.queue_id('{queue}'), 'open', now(), now() + interval '1 hour', 'x')"
+        ));
+    }
+    site.receiver.on("/gone", Behaviour::status(410));
+    site.queue("gone", "");
+    let mut locker = site.connect();
+    run(
+        &mut locker,
+        "begin; select from hooks.queue_state where queue_id = hooks.queue_id('locked') for update",
+    );
+    assert_eq!(site.value::<i64>("select count(*) from hooks.queue_state"), 2);
+    site.run("select pg_terminate_backend(pid) from hooks.worker where leader");
+    site.wait_until(
+        "select not exists (select from hooks.queue_state where queue_id = hooks.queue_id('open'))",
+    );
+    site.send("gone", "x");
+    site.wait_until("select not active from hooks.queue where name = 'gone'");
+    run(&mut locker, "commit");
+    site.wait_until("select not exists (select from hooks.queue_state where state = 'open')");
+}
+
+/// What was noted is not forgotten while the leader rests from what it could not follow.
+#[test]
+fn lock_on_the_secrets_delays_what_others_send_for_a_moment_only() {
+    let cluster = Cluster::builder().setting("hooks.rescan_interval", "1h").start();
+    let mut site = Site::on(&cluster);
+    site.queue("other", "");
+    site.queue("changed", "");
+    let mut client = site.connect();
+    site.assert_prompt(&mut client, "other");
+    // Then the leader has nothing else to wake for.
+    site.wait_for_delivered(1);
+    site.wait_until("select not exists (select from hooks.tally_log)");
+    let mut locker = site.connect();
+    run(
+        &mut locker,
+        "begin; lock table hooks.secret in access exclusive mode",
+    );
+    site.run("update hooks.queue set max_in_flight = 3 where name = 'changed'");
+    wait_until("the leader to rest", SOON, || {
+        cluster.log().contains("rests from following changes")
+    });
+    site.send("other", "x");
+    site.arrivals("other", 2);
+    run(&mut locker, "commit");
 }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use pg_hooks_tests::cluster::{Signal, signal};
+use pg_hooks_tests::cluster::{Signal, signal, stop_at_rest};
+use pg_hooks_tests::wait::try_wait;
 use pg_hooks_tests::{Behaviour, Cluster, wait_until};
 use postgres::Client;
 
 use crate::site::{Site, run, send};
 
-/// Nobody tells of the commit: the leader looks now and then.
-const A_FEW_SECONDS: Duration = Duration::from_secs(4);
+/// Nobody tells of the commit: the leader looks now and then, and not only once in an hour.
+const A_FEW_SECONDS: Duration = Duration::from_secs(15);
 
 /// A cluster whose leader looks at the tables once, unless something makes it look.
 fn cluster() -> Cluster {
@@ -101,8 +102,12 @@ fn prepared_pause_is_followed_soon_after_its_commit() {
     wait_until("messages to be kept", A_FEW_SECONDS, || {
         let id = send(&mut other, "q", "x");
         site.assert_prompt(&mut other, "other");
-        let requests = site.receiver.requests("/q");
-        !requests.iter().any(|request| request.message_id() == Some(id))
+        // The two go by different connections, and so in any order.
+        let sent = try_wait(Duration::from_millis(500), || {
+            let requests = site.receiver.requests("/q");
+            requests.iter().any(|request| request.message_id() == Some(id))
+        });
+        sent.is_err()
     });
 }
 
@@ -185,4 +190,31 @@ fn prepared_redrive_of_a_blocking_dead_letter_is_sent_before_the_rest_of_its_key
     let requests = site.receiver.wait_for("/q", 3, A_FEW_SECONDS);
     let bodies: Vec<&str> = requests.iter().map(|request| request.text()).collect();
     assert_eq!(bodies, ["a1", "a1", "a2"]);
+}
+
+/// The leader is busy, or stopped, while all of it happens.
+#[test]
+fn message_prepared_and_committed_between_two_looks_is_sent_soon_while_another_stays_prepared() {
+    let cluster = cluster();
+    let mut site = Site::on(&cluster);
+    site.queue("q", "");
+    let leader = site.leader();
+    prepare(&mut site.client, "select hooks.send('q', 'lingers')");
+    let mut other = site.connect();
+    // So that it has looked at what is prepared.
+    site.wait_until("select pg_sleep(0.7) is not null");
+    let stopped = stop_at_rest(&mut other, leader);
+    run(
+        &mut other,
+        "begin; select hooks.send('q', 'x'); prepare transaction 'second'",
+    );
+    run(&mut other, "commit prepared 'second'");
+    drop(stopped);
+    wait_until("the second", A_FEW_SECONDS, || {
+        site.receiver
+            .requests("/q")
+            .iter()
+            .any(|request| request.text() == "x")
+    });
+    run(&mut other, "rollback prepared 'prepared'");
 }

@@ -12,7 +12,7 @@ use postgres::types::{FromSql, ToSql};
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// For what must not wait for anything, on a machine that has other things to do.
-pub const AT_ONCE: Duration = Duration::from_secs(1);
+pub const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// SQLSTATE of a bad argument.
 pub const INVALID: &str = "22023";
@@ -63,10 +63,7 @@ impl<'a> Site<'a> {
     fn made(cluster: &'a Cluster, options: &str, script: &str) -> Site<'a> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let database = format!("site_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        run(
-            &mut cluster.connect("postgres"),
-            &format!("create database {database} {options}"),
-        );
+        cluster.create_database_with(&database, options);
         let mut client = cluster.connect(&database);
         run(&mut client, script);
         run(&mut client, "create extension pg_hooks");

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use pg_hooks_tests::cluster::{Signal, StopMode, signal};
+use pg_hooks_tests::clock::Clock;
+use pg_hooks_tests::cluster::{Signal, StopMode, kill9, signal};
 use pg_hooks_tests::{Cluster, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -90,6 +91,30 @@ fn backend_can_be_killed_and_the_server_comes_back() {
             .try_connect("postgres", "postgres")
             .is_ok_and(|mut client| client.query_one("select 1", &[]).is_ok())
     });
+}
+
+#[test]
+fn settings_are_read_also_when_the_clock_went_back() {
+    let clock = Clock::start().unwrap();
+    let builder = Cluster::builder().without_preload();
+    let cluster = clock.given_to(builder).start_plain().unwrap();
+    clock.turn(-3_600).unwrap();
+    cluster.reload(&[("work_mem", "1MB")]);
+    assert_eq!(setting(&cluster, "work_mem"), "1MB");
+}
+
+#[test]
+fn process_that_ended_by_itself_is_not_killed() {
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+    // It has ended, and nobody has asked how: a signal still reaches it, and does nothing.
+    wait_until("the end of a process", SOON, || {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+    });
+    assert!(signal(pid, Signal::KILL));
+    assert!(!kill9(pid));
+    child.wait().unwrap();
+    assert!(!kill9(pid));
 }
 
 #[test]

@@ -1,22 +1,9 @@
 //! Dumps: what waits and what died is in them, and no history.
 
-use std::process::Command;
-
 use pg_hooks_tests::Cluster;
 use pg_hooks_tests::site::{Site, run, value};
 
 use crate::add_day;
-
-fn tool(cluster: &Cluster, name: &str) -> Command {
-    let mut command = Command::new(cluster.tree().program(name));
-    command.arg("-h").arg(cluster.socket_folder()).args([
-        "-p",
-        &cluster.port().to_string(),
-        "-U",
-        "postgres",
-    ]);
-    command
-}
 
 #[test]
 fn dump_with_partitions_in_place_is_restored() {
@@ -32,7 +19,8 @@ fn dump_with_partitions_in_place_is_restored() {
     );
     add_day(&mut site, "attempt", "'2031-02-03'");
     add_day(&mut site, "message_log", "'2031-02-03'");
-    let dump = tool(cluster, "pg_dump")
+    let dump = cluster
+        .tool("pg_dump")
         .args(["-Fp", &site.database])
         .output()
         .unwrap();

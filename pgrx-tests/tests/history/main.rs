@@ -7,7 +7,9 @@ mod dumps;
 mod kept_attempts;
 mod lists;
 mod locks;
+mod moments;
 mod plans;
+mod publications;
 mod retention;
 
 use pg_hooks_tests::site::Site;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use pg_hooks_tests::wait::never_within;
+use pg_hooks_tests::wait::{never_within, try_wait};
 use pg_hooks_tests::{Answer, Behaviour, Cluster, Receiver, wait_until};
 use postgres::Client;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 struct Site {
     receiver: Receiver,
@@ -22,6 +22,10 @@ fn site(arguments: &str) -> Site {
     client
         .execute(&make, &[&receiver.url("/q")])
         .expect("the queue is made");
+    wait_until("a leader", SOON, || {
+        let leader = client.query_opt("select from hooks.worker where leader", &[]);
+        leader.expect("the workers can be listed")
+    });
     Site { receiver, client }
 }
 
@@ -55,7 +59,7 @@ fn rate_limit_spreads_messages_after_a_burst() {
     site.receiver.wait_for("/q", 25, SOON);
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(950), "25 messages in {took:?}");
-    assert!(took < Duration::from_secs(4), "25 messages in {took:?}");
+    assert!(took < Duration::from_secs(8), "25 messages in {took:?}");
 }
 
 #[test]
@@ -99,6 +103,83 @@ fn gone_receiver_disables_the_queue_and_resume_enables_it() {
     assert_eq!(site.state(), None);
 }
 
+/// Longer than the test takes until then.
+const LATE: Duration = Duration::from_secs(5);
+
+#[test]
+fn old_receiver_that_answers_410_late_does_not_disable_the_queue_that_was_sent_elsewhere() {
+    let mut site = site("min_backoff => '50 ms', max_backoff => '50 ms'");
+    let gone = Behaviour::After(LATE, Box::new(Behaviour::status(410)));
+    site.receiver.on("/q", gone);
+    site.send(1);
+    site.receiver.wait_for("/q", 1, SOON);
+    let elsewhere = site.receiver.url("/new");
+    site.client
+        .execute("select hooks.alter_queue('q', url => $1)", &[&elsewhere])
+        .expect("the queue is sent elsewhere");
+    site.send(1);
+    site.receiver.wait_for("/new", 2, SOON);
+    assert!(site.active());
+    assert_eq!(site.state(), None);
+}
+
+#[test]
+fn failures_at_the_old_url_are_not_shown_of_a_queue_that_was_sent_elsewhere() {
+    for (state, left) in [("failing", None), ("open", Some("open"))] {
+        let mut site = site("active => false");
+        site.client
+            .execute(
+                "insert into hooks.queue_state (queue_id, state, since, reason, failing_since, last_failure_at)
+                 select id, $1, now(), 'it fails', now(), now() from hooks.queue",
+                &[&state],
+            )
+            .expect("a state is noted");
+        let elsewhere = site.receiver.url("/new");
+        let change = |what: &str| format!("select hooks.alter_queue('q', {what})");
+        let failing = "select count(failing_since) from hooks.queue_state";
+        for (what, count) in [
+            ("timeout => '5 s'".to_owned(), 1),
+            (format!("url => '{elsewhere}'"), 0),
+        ] {
+            site.client.execute(&change(&what), &[]).expect("it is changed");
+            let row = site
+                .client
+                .query_one(failing, &[])
+                .expect("the state can be read");
+            assert_eq!(row.get::<_, i64>(0), count, "{state}: {what}");
+        }
+        assert_eq!(site.state().as_ref().map(|(state, _)| state.as_str()), left);
+    }
+}
+
+#[test]
+fn queue_that_was_disabled_stays_shown_as_disabled_when_earlier_attempts_succeed() {
+    let mut site =
+        site("breaker_min_requests => 2, max_attempts => 50, min_backoff => '1 h', max_backoff => '1 h'");
+    let after = |delay, status| Behaviour::After(delay, Box::new(Behaviour::status(status)));
+    site.receiver.on(
+        "/q",
+        Behaviour::Script(vec![
+            after(2 * LATE / 5, 200),
+            Behaviour::status(500),
+            Behaviour::status(500),
+            after(LATE / 5, 410),
+        ]),
+    );
+    site.send(4);
+    wait_until("the queue is disabled", SOON, || !site.active());
+    let disabled = Some(("disabled".to_owned(), "its receiver answered 410 Gone".to_owned()));
+    assert_eq!(site.state(), disabled);
+    let delivered = "select from hooks.message_log where state = 'delivered'";
+    wait_until("the late success is recorded", SOON, || {
+        let row = site.client.query_opt(delivered, &[]);
+        row.expect("the log can be read")
+    });
+    never_within("something else is shown", Duration::from_secs(1), || {
+        site.state() != disabled
+    });
+}
+
 #[test]
 fn breaker_opens_on_failures_shows_it_and_closes_after_a_probe() {
     let mut site = site(
@@ -112,10 +193,8 @@ fn breaker_opens_on_failures_shows_it_and_closes_after_a_probe() {
     });
     wait_until("what was on the wire has come back", SOON, || {
         let count = site.receiver.requests("/q").len();
-        never_within("more", Duration::from_millis(300), || {
-            site.receiver.requests("/q").len() > count
-        });
-        true
+        let more = || site.receiver.requests("/q").len() > count;
+        try_wait(Duration::from_millis(300), more).is_err()
     });
     site.receiver.on("/q", Behaviour::status(200));
     wait_until("the breaker closes", SOON, || site.state().is_none());

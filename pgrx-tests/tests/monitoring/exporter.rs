@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use pg_hooks_tests::site::{SOON, Site};
-use pg_hooks_tests::{Behaviour, Cluster, checkout, wait_until};
+use pg_hooks_tests::{Behaviour, Cluster, checkout, ports, wait_until};
 
 fn folder() -> PathBuf {
     checkout::root().join("docs/monitoring")
@@ -27,10 +27,7 @@ impl Exporter {
     fn start(site: &mut Site) -> Exporter {
         let user = format!("monitor_{}", site.database);
         site.run(&format!("create role \"{user}\" login in role hooks_reader"));
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a free port")
-            .port();
+        let port = ports::free();
         let source = format!(
             "postgresql://{user}@127.0.0.1:{}/{}?sslmode=disable",
             Cluster::shared().port(),
@@ -55,8 +52,9 @@ impl Exporter {
     fn scrape(&self) -> BTreeMap<String, f64> {
         let mut answer = String::new();
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-            let asked = stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n");
+            let asked = stream.set_read_timeout(Some(SOON));
             asked
+                .and_then(|()| stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n"))
                 .and_then(|()| stream.read_to_string(&mut answer))
                 .expect("the exporter answers");
         }

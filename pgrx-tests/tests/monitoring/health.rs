@@ -160,7 +160,7 @@ fn health_of_many_queues_is_told_at_once() {
     );
     let before = std::time::Instant::now();
     site.value::<i64>("select count(*) from hooks.health()");
-    assert!(before.elapsed().as_secs() < 2, "{:?}", before.elapsed());
+    assert!(before.elapsed().as_secs() < 8, "{:?}", before.elapsed());
 }
 
 #[test]

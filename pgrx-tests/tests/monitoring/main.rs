@@ -8,6 +8,7 @@ mod health;
 mod held;
 mod holders;
 mod log;
+mod odd_counts;
 mod report;
 mod statistics;
 mod windows;

@@ -2,6 +2,7 @@
 
 mod disabling;
 mod events;
+mod large_headers;
 mod letters;
 mod purge;
 mod redrive;

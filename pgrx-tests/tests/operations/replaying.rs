@@ -5,6 +5,11 @@ use postgres::error::SqlState;
 
 const HOUR: &str = "now() - interval '1 hour'";
 
+/// A time of the past, the same in each statement.
+fn past(site: &mut Site) -> String {
+    site.value("select format('timestamptz %L', date_trunc('minute', now()) - interval '1 hour')")
+}
+
 fn delivered(site: &mut Site, queue: &str, count: i64) {
     site.wait_until(&format!(
         "select count(*) = {count} from hooks.message_log where queue_id = hooks.queue_id('{queue}')"
@@ -44,19 +49,19 @@ fn time_of_delivery_and_number_say_what_is_replayed() {
     site.queue("other", "");
     site.run("select hooks.send_batch('q', array['1', '2', '3'])");
     delivered(&mut site, "q", 3);
-    site.run(
+    let past = past(&mut site);
+    site.run(&format!(
         "update hooks.message_log
-         set finished_at = date_trunc('day', now()) + id * interval '1 second'
+         set finished_at = {past} + id * interval '1 second'
          where queue_id = hooks.queue_id('q')",
-    );
-    let day = "date_trunc('day', now())";
+    ));
     let call = format!(
-        "select hooks.replay('q', {day} + interval '2 s', {day} + interval '3 s', to_queue => 'other')"
+        "select hooks.replay('q', {past} + interval '2 s', {past} + interval '3 s', to_queue => 'other')"
     );
     assert_eq!(site.value::<i64>(&call), 1);
     assert_eq!(site.arrival("other").text(), "2");
     let call =
-        format!("select hooks.replay('q', {day}, row_limit => 2, at => now() + interval '1 h', rate => 1)");
+        format!("select hooks.replay('q', {past}, row_limit => 2, at => now() + interval '1 h', rate => 1)");
     assert_eq!(site.value::<i64>(&call), 2);
     // The message of the other queue may have arrived and not be recorded yet.
     let of_q = "from hooks.message where queue_id = hooks.queue_id('q')";
@@ -111,32 +116,61 @@ fn replay_to_a_full_queue_stores_what_fits_and_tells_where_to_go_on() {
     site.queue("q", ", keep_bodies => true");
     site.run("select hooks.send_batch('q', array['1', '2', '3', '4', '5'])");
     delivered(&mut site, "q", 5);
-    site.run(
-        "update hooks.message_log set finished_at = date_trunc('day', now()) + id * interval '1 second';
+    let past = past(&mut site);
+    site.run(&format!(
+        "update hooks.message_log set finished_at = {past} + id * interval '1 second';
          select hooks.alter_queue('q', max_messages => 3, active => false)",
-    );
-    let replay = "select hooks.replay('q', date_trunc('day', now()), rate => 1)";
-    assert_eq!(site.value::<i64>(replay), 3);
+    ));
+    let replay = format!("select hooks.replay('q', {past}, rate => 1)");
+    assert_eq!(site.value::<i64>(&replay), 3);
     let stored = "select string_agg(body, ',' order by due_at) from hooks.message";
     assert_eq!(site.value::<String>(stored), "1,2,3");
     site.run("delete from hooks.message; select hooks.alter_queue('q', max_messages => 10)");
-    let rest = "select hooks.replay('q', date_trunc('day', now()) + interval '4 seconds')";
-    assert_eq!(site.value::<i64>(rest), 2);
+    let rest = format!("select hooks.replay('q', {past} + interval '4 seconds')");
+    assert_eq!(site.value::<i64>(&rest), 2);
     assert_eq!(site.value::<String>(stored), "4,5");
 }
 
 #[test]
 fn message_that_is_larger_than_the_queue_does_not_end_a_replay() {
-    let mut site = Site::new();
-    site.queue("q", ", keep_bodies => true");
-    site.queue("small", ", active => false, max_bytes => 10");
-    site.run("select hooks.send_batch('q', array['1', repeat('x', 20), '2'])");
-    delivered(&mut site, "q", 3);
-    site.run(
-        "update hooks.message_log set finished_at = date_trunc('day', now()) + id * interval '1 second'",
-    );
-    let replay = "select hooks.replay('q', date_trunc('day', now()), to_queue => 'small')";
-    assert_eq!(site.value::<i64>(replay), 2);
-    let stored: String = site.value("select string_agg(body, ',' order by id) from hooks.message");
-    assert_eq!(stored, "1,2");
+    for overflow in ["refuse", "drop_oldest"] {
+        let mut site = Site::new();
+        site.queue("q", ", keep_bodies => true");
+        site.queue(
+            "small",
+            &format!(", active => false, max_bytes => 10, overflow => '{overflow}'"),
+        );
+        site.run("select hooks.send_batch('q', array['1', repeat('x', 20), '2'])");
+        delivered(&mut site, "q", 3);
+        let past = past(&mut site);
+        site.run(&format!(
+            "update hooks.message_log set finished_at = {past} + id * interval '1 second'",
+        ));
+        let replay = format!("select hooks.replay('q', {past}, to_queue => 'small')");
+        assert_eq!(site.value::<i64>(&replay), 2, "{overflow}");
+        let stored: String = site.value("select string_agg(body, ',' order by id) from hooks.message");
+        assert_eq!(stored, "1,2", "{overflow}");
+    }
+}
+
+#[test]
+fn messages_that_cannot_be_stored_any_more_are_passed_over_by_a_replay() {
+    for limits in ["", ", max_messages => 10"] {
+        let mut site = Site::new();
+        site.queue("q", ", keep_bodies => true");
+        site.queue("target", &format!(", active => false{limits}"));
+        site.run("select hooks.send_batch('q', array['1', '2', '3', '4', '5'])");
+        delivered(&mut site, "q", 5);
+        site.run(
+            "update hooks.message_log set finished_at = date_trunc('day', now()) + id * interval '1 second',
+               headers = case id when 2 then '{\"host\": \"x\"}'::jsonb end,
+               ordering_key = case id when 4 then repeat('k', 2000) end",
+        );
+        let replay = "select hooks.replay('q', date_trunc('day', now()), to_queue => 'target', rate => 1)";
+        assert_eq!(site.value::<i64>(replay), 3, "{limits}");
+        let stored: String = site.value("select string_agg(body, ',' order by due_at) from hooks.message");
+        assert_eq!(stored, "1,3,5");
+        let apart: bool = site.value("select max(due_at) - min(due_at) = interval '2 s' from hooks.message");
+        assert!(apart, "those that are passed over leave no gap");
+    }
 }

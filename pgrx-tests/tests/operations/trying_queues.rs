@@ -8,7 +8,15 @@ use pg_hooks_tests::{Answer, Behaviour, Cluster, wait_until};
 use postgres::error::SqlState;
 
 fn settled() -> Site {
-    let mut site = Site::new();
+    with_a_leader(Site::new())
+}
+
+/// On a cluster of its own, for what takes all slots of the server.
+fn alone() -> Site {
+    with_a_leader(Site::on(Box::leak(Box::new(Cluster::builder().start()))))
+}
+
+fn with_a_leader(mut site: Site) -> Site {
     site.wait_until("select exists (select from hooks.worker where leader)");
     site
 }
@@ -88,7 +96,7 @@ fn test_ends_at_its_timeout() {
 
 #[test]
 fn cancelled_tests_are_under_way_until_they_end_and_are_bounded() {
-    let mut site = settled();
+    let mut site = alone();
     site.receiver.on("/hangs", Behaviour::Hang);
     site.queue("hangs", "");
     site.queue("q", "");

@@ -206,6 +206,22 @@ fn right_of_a_dropped_role_is_of_use_to_no_later_role() {
     run(&mut client, send);
 }
 
+/// As it is on another server, where its rights came with a dump and its memberships did not.
+#[test]
+fn adopted_role_may_call_what_its_rights_are_for() {
+    let mut site = site();
+    let (sender, mut client) = member(&mut site, "sender", "");
+    site.run(&format!(
+        "select hooks.grant_send('mine', '{sender}');
+         revoke hooks_user from {sender};
+         update hooks.queue_grant set grantee = 1 where privilege = 'send'"
+    ));
+    let send = "select hooks.send('mine', 'x', at => '2100-01-01')";
+    assert_denied(&mut client, &[send]);
+    assert_eq!(site.value::<i64>("select hooks.adopt_roles()"), 1);
+    run(&mut client, send);
+}
+
 #[test]
 fn plain_insert_asks_for_the_right_on_the_queue_too() {
     let mut site = site();

@@ -44,6 +44,10 @@ fn worker_holds_back_no_xmin_while_receivers_hang() {
     send_many(&mut client, "q", 64);
     receiver.wait_for("/q", 64, SOON);
     let leading = wait_for_leader(&mut client);
+    // What was delivered before is folded a while after it was counted, in a transaction.
+    wait_until("all counts to be folded", SOON, || {
+        value::<bool>(&mut client, "select not exists (select from hooks.tally_log)")
+    });
     let query = "select concat_ws(' | ', backend_xmin, backend_xid, xact_start, state) from pg_stat_activity where pid = $1";
     wait_until("no transaction", SOON, || {
         let seen: String = client.query_one(query, &[&leading]).unwrap().get(0);

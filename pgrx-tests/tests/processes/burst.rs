@@ -23,15 +23,6 @@ pub enum Fate {
 /// What became of each body, as its writer saw it. Ids are reused after a crash; bodies are not.
 pub type Ledger = BTreeMap<String, Fate>;
 
-/// Stops the writers when it goes, also when the test has failed.
-pub struct StopAtEnd<'a>(pub &'a AtomicBool);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Writes until told to stop; a broken connection is replaced.
 pub fn write(rig: &Rig, database: &str, writer: usize, stop: &AtomicBool) -> Ledger {
     let mut ledger = Ledger::new();

@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use pg_hooks_tests::cluster::{Signal, signal};
+use pg_hooks_tests::meanwhile::StopAtEnd;
 use pg_hooks_tests::{Cluster, wait_until};
 use postgres::Client;
 
-use crate::burst::{self, Fate, Ledger, StopAtEnd};
+use crate::burst::{self, Fate, Ledger};
 use crate::rig::{Rig, SOON, value, wait_for_follower, wait_for_leader};
 use crate::vitals::{launcher, logged};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pg_hooks_tests::wait::never_within;
 use pg_hooks_tests::{Cluster, Receiver, wait_until};
 
-use crate::rig::{arrived, database, deliver, queue, send, value, wait_for_delivered, wait_for_leader};
+use crate::rig::{SOON, arrived, database, deliver, queue, send, value, wait_for_delivered, wait_for_leader};
 
 #[test]
 fn worker_outlives_an_exclusive_lock_on_its_table() {
@@ -27,7 +27,7 @@ fn worker_outlives_an_exclusive_lock_on_its_table() {
         receiver.count() > 1
     });
     transaction.commit().unwrap();
-    receiver.wait_for("/q", 2, Duration::from_secs(2));
+    receiver.wait_for("/q", 2, SOON);
     wait_for_delivered(&mut client, 2);
     assert_eq!(arrived(&receiver, "q"), [1, 2]);
     assert_eq!(wait_for_leader(&mut client), leading);
@@ -42,7 +42,7 @@ fn row_that_a_user_locks_holds_back_no_other_and_is_recorded_later() {
     queue(&mut client, "q", &receiver.url("/q"));
     queue(&mut client, "other", &receiver.url("/other"));
     let locked = send(&mut client, "q", "locked while in flight");
-    receiver.wait_for("/q", 1, Duration::from_secs(5));
+    receiver.wait_for("/q", 1, SOON);
     let mut locker = cluster.connect(&name);
     let mut transaction = locker.transaction().unwrap();
     let lock = "select from hooks.message where id = $1 for update";
@@ -52,8 +52,8 @@ fn row_that_a_user_locks_holds_back_no_other_and_is_recorded_later() {
     for round in 0..20 {
         send(&mut client, "other", &format!("round {round}"));
     }
-    receiver.wait_for("/other", 20, Duration::from_secs(3));
-    wait_until("the others to be recorded", Duration::from_secs(3), || {
+    receiver.wait_for("/other", 20, SOON);
+    wait_until("the others to be recorded", SOON, || {
         let delivered: i64 = value(&mut client, "select count(*) from hooks.message_log");
         if delivered == 20 { Ok(()) } else { Err(delivered) }
     });

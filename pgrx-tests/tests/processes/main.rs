@@ -2,10 +2,13 @@
 
 mod activity;
 mod burst;
+mod clock;
 mod crashes;
 mod databases;
 mod dropped;
 mod election;
+mod held;
+mod launching;
 mod locks;
 mod order;
 mod probation;

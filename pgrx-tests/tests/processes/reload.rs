@@ -1,6 +1,6 @@
 //! Settings that are changed while the server runs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pg_hooks_tests::cluster::{Signal, signal};
 use pg_hooks_tests::{Answer, Behaviour, Cluster, wait_until};
@@ -41,6 +41,8 @@ fn allowed_networks_take_effect_at_reload() {
     let rig = Rig::start();
     let (_, mut client) = rig.database();
     rig.queue(&mut client, "q");
+    let patient = "select hooks.alter_queue('q', max_attempts => 100)";
+    client.batch_execute(patient).unwrap();
     deliver(&rig.receiver, &mut client, "q", "allowed");
     wait_for_delivered(&mut client, 1);
     rig.cluster.reload(&[("hooks.allowed_networks", "")]);
@@ -87,14 +89,30 @@ fn further_worker_follows_when_workers_is_raised() {
 }
 
 #[test]
+fn follower_ends_when_workers_is_lowered() {
+    let rig = Rig::start_with(Cluster::builder().setting("hooks.workers", "3"));
+    let (_, mut client) = rig.database();
+    let leading = wait_for_leader(&mut client);
+    let count = "select count(*) from hooks.worker";
+    wait_until("all workers", SOON, || value::<i64>(&mut client, count) == 3);
+    rig.cluster.reload(&[("hooks.workers", "1")]);
+    wait_until("one worker", SOON, || value::<i64>(&mut client, count) == 1);
+    assert_eq!(wait_for_leader(&mut client), leading);
+}
+
+#[test]
 fn setting_that_is_not_valid_is_refused_and_the_old_one_stays() {
     let rig = Rig::start();
-    let (_, mut client) = rig.database();
+    let (name, mut client) = rig.database();
     rig.queue(&mut client, "q");
+    let shown =
+        |database: &str| -> String { value(&mut rig.cluster.connect(database), "show hooks.max_in_flight") };
     rig.cluster.reload(&[("hooks.max_in_flight", "many")]);
     deliver(&rig.receiver, &mut client, "q", "hello");
+    assert_eq!(shown(&name), "256");
     rig.cluster.reload(&[("hooks.max_in_flight", "8")]);
     deliver(&rig.receiver, &mut client, "q", "hello again");
+    assert_eq!(shown(&name), "8");
 }
 
 #[test]
@@ -118,6 +136,58 @@ fn follower_leads_with_the_settings_of_today() {
     send_many(&mut client, "q", 20);
     rig.receiver.wait_for("/q", 12, PROMPTLY);
     assert_eq!(rig.receiver.peak_in_flight("/q"), 12);
+}
+
+/// Process ids of the postmaster's children.
+fn children(cluster: &Cluster) -> Vec<i32> {
+    let postmaster = cluster.postmaster_pid();
+    let list = format!("/proc/{postmaster}/task/{postmaster}/children");
+    let list = std::fs::read_to_string(list).expect("the postmaster runs");
+    list.split_whitespace()
+        .map(|pid| pid.parse().expect("a process id"))
+        .collect()
+}
+
+/// PostgreSQL ignores a reload in a background worker that has not got its handlers yet.
+#[test]
+fn worker_that_starts_at_a_reload_has_the_settings_of_today() {
+    let rig = Rig::start_with(Cluster::builder().setting("hooks.response_capture", "1"));
+    let (_, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    rig.receiver.on("/q", Answer::new(200).text("0123456789"));
+    let mut leading = wait_for_leader(&mut client);
+    for captured in 2..6 {
+        let setting = format!("alter system set hooks.response_capture = {captured}");
+        client.batch_execute(&setting).unwrap();
+        let before = children(&rig.cluster);
+        assert!(signal(leading, Signal::TERM));
+        let deadline = Instant::now() + SOON;
+        // Without a pause between two looks: it is to be stopped before it has done anything.
+        let forked = loop {
+            let now = children(&rig.cluster);
+            if let Some(pid) = now.into_iter().find(|pid| !before.contains(pid)) {
+                break pid;
+            }
+            assert!(Instant::now() < deadline, "no worker was forked");
+        };
+        assert!(signal(forked, Signal::STOP));
+        assert!(signal(rig.cluster.postmaster_pid(), Signal::HUP));
+        // Who connected now could wait for a spinlock that the stopped process holds.
+        let read = format!("parameter \"hooks.response_capture\" changed to \"{captured}\"");
+        wait_until("the settings to be read", SOON, || {
+            rig.cluster.log().contains(&read)
+        });
+        assert!(signal(forked, Signal::CONT));
+        leading = wait_for_successor(&mut client, leading);
+        deliver(&rig.receiver, &mut client, "q", "hello");
+        wait_for_delivered(&mut client, i64::from(captured) - 1);
+        let response =
+            "select convert_from(response, 'UTF8') from hooks.attempt order by message_id desc limit 1";
+        assert_eq!(
+            value::<String>(&mut client, response),
+            "0123456789"[..captured as usize]
+        );
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ pub fn send_many(client: &mut Client, queue: &str, count: i32) -> Vec<i64> {
 /// The receiver forgets what has arrived. Gives how many messages were delivered for it.
 pub fn earn_slots(receiver: &Receiver, client: &mut Client, queue: &str, slots: usize) -> i64 {
     let path = format!("/{queue}");
-    receiver.on(&path, Behaviour::slow(Duration::from_millis(50)));
+    receiver.on(&path, Behaviour::slow(Duration::from_millis(250)));
     let sent = send_many(client, queue, i32::try_from(4 * slots).unwrap());
     wait_until(format_args!("what {queue} earns its slots with"), SOON, || {
         let query = "select count(*) from hooks.message where id = any ($1)";

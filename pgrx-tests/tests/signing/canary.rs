@@ -1,7 +1,5 @@
 //! Where a secret must not turn up.
 
-use std::process::Command;
-
 use pg_hooks_tests::site::SOON;
 use pg_hooks_tests::{Answer, Behaviour, Cluster, command};
 use postgres::Client;
@@ -246,38 +244,27 @@ fn where_all_statements_are_logged_files_rotation_and_parameters_stay_out() {
     assert!(!log.contains(&rotated));
 }
 
-fn program(server: &Server, name: &str) -> Command {
-    let mut command = Command::new(server.cluster.tree().program(name));
-    command.arg("--host").arg(server.cluster.socket_folder()).args([
-        "--port",
-        &server.cluster.port().to_string(),
-        "--username",
-        "postgres",
-    ]);
-    command
-}
-
 #[test]
 fn dumps_hold_no_secret_and_a_restored_queue_sends_nothing_unsigned() {
     let mut server = Server::start();
     server.queue(", signatures => '{github}'");
     set(&mut server.client, "one", "signing");
-    let dump = command::output(program(&server, "pg_dump").arg(&server.database)).unwrap();
+    let dump = command::output(server.cluster.tool("pg_dump").arg(&server.database)).unwrap();
     assert!(dump.contains("COPY hooks.queue ") && !dump.contains("COPY hooks.secret "));
     assert_silent("dump", &dump);
 
     server.cluster.create_database("restored");
     let file = server.cluster.write_private("dump.sql", &dump);
-    let mut restore = program(&server, "psql");
-    restore
-        .env("PGOPTIONS", "-c session_replication_role=replica")
-        .args([
-            "--no-psqlrc",
-            "--quiet",
-            "--single-transaction",
-            "--set",
-            "ON_ERROR_STOP=1",
-        ]);
+    let mut restore = server
+        .cluster
+        .tool_with("psql", "-c session_replication_role=replica");
+    restore.args([
+        "--no-psqlrc",
+        "--quiet",
+        "--single-transaction",
+        "--set",
+        "ON_ERROR_STOP=1",
+    ]);
     command::output(restore.args(["--dbname", "restored", "--file"]).arg(file)).unwrap();
     let mut restored = server.cluster.connect("restored");
     let receiver = server.receiver.count();

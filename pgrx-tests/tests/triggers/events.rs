@@ -123,6 +123,46 @@ fn many_rows_of_a_statement_are_published_in_order() {
     assert_eq!(in_order, 5000);
 }
 
+/// The plan of the statement that stores them is made once in a session, at its first and second use.
+#[test]
+fn messages_of_a_statement_are_in_the_order_of_its_rows_whatever_the_plan() {
+    let mut site = site("create table t (id int, k int)");
+    site.run("select hooks.watch('t', 'order.{op}', ordering_key => '{k}')");
+    let planners = [
+        "",
+        "set enable_hashjoin = off",
+        "set enable_nestloop = off",
+        "set enable_nestloop = off; set enable_hashjoin = off",
+    ];
+    for subscriptions in 1..=2 {
+        site.run("select hooks.subscribe('order.*', 'q')");
+        for planner in planners {
+            let mut client = site.connect();
+            // Plans that are dear by decree would be compiled at each call.
+            run(&mut client, &format!("set jit = off; {planner}"));
+            run(&mut client, "insert into t (id, k) values (1, 7), (2, 7)");
+            run(
+                &mut client,
+                "insert into t (id, k) select n, 7 from generate_series(3, 1000) as n",
+            );
+            let (stored, reversed): (i64, i64) = (
+                site.value("select count(*) from hooks.message"),
+                site.value(
+                    "select count(*) from (
+                       select m.event_id < lag(m.event_id) over (order by m.id) as is_back from hooks.message as m) as x
+                     where is_back",
+                ),
+            );
+            assert_eq!(
+                (stored, reversed),
+                (1000 * subscriptions, 0),
+                "{subscriptions} {planner}"
+            );
+            site.run("truncate hooks.message, hooks.event");
+        }
+    }
+}
+
 #[test]
 fn what_rolls_back_is_not_published() {
     let mut site = site(TABLE);
@@ -283,4 +323,79 @@ fn events_are_not_published_of_events() {
     let refused = site.refusal("select hooks.publish('a', '1')");
     assert_eq!(refused.code, "0A000");
     assert_eq!(refused.message, "events cannot be published of hooks.event");
+}
+
+/// Keys of the advisory locks by which functions of a test wait for it.
+const GATE: i64 = 7;
+
+#[test]
+fn subscription_that_gets_a_transform_while_another_one_runs_has_its_message() {
+    for level in ["row", "statement"] {
+        let mut site = site(TABLE);
+        site.run(&format!(
+            "create function public.slow(p jsonb, c jsonb) returns jsonb language plpgsql as $$
+               begin perform pg_advisory_xact_lock({GATE}); return p; end $$;
+             create function public.other(p jsonb, c jsonb) returns jsonb language sql as 'select ''\"other\"''::jsonb';
+             select hooks.subscribe('order.*', 'q', transform => 'public.slow'), hooks.subscribe('order.*', 'q');
+             select hooks.watch('t', 'order.{{op}}', for_each => '{level}')"
+        ));
+        let mut client = site.connect();
+        while_it_waits(
+            &mut site,
+            "select hooks.alter_subscription(2, transform => 'public.other')",
+            || run(&mut client, "insert into t values (1, 'a')"),
+        );
+        let mut bodies = site.column::<String>("select left(body, 6) from hooks.message");
+        bodies.sort();
+        assert_eq!(bodies, ["\"other", "{\"at\":"], "{level}");
+    }
+}
+
+/// What a row is rendered with may be code of users and take its time.
+#[test]
+fn first_transform_of_a_type_that_comes_while_rows_are_rendered_is_not_passed_over() {
+    let mut site = site("");
+    site.run(&format!(
+        "create type mood as enum ('calm');
+         create function public.mood_json(mood) returns json language plpgsql as $$
+           begin perform pg_advisory_xact_lock({GATE}); return to_json($1::text); end $$;
+         create cast (mood as json) with function public.mood_json(mood);
+         create table t (id int, m mood);
+         create function public.other(p jsonb, c jsonb) returns jsonb language sql as 'select ''\"other\"''::jsonb';
+         select hooks.subscribe('order.*', 'q');
+         select hooks.watch('t', 'order.{{op}}')"
+    ));
+    let insert = "insert into t values (1, 'calm')";
+    let mut client = site.connect();
+    let refused = while_it_waits(
+        &mut site,
+        "select hooks.alter_subscription(1, transform => 'public.other')",
+        || refusal(&mut client, insert),
+    );
+    assert_eq!(refused.code, "40001", "{refused:?}");
+    assert!(refused.hint.ends_with('.'), "{refused:?}");
+    run(&mut client, insert);
+    assert_eq!(
+        site.column::<String>("select body from hooks.message"),
+        ["\"other\""]
+    );
+}
+
+/// Runs a script in a session of its own while `work` waits for the gate, and then opens that.
+#[track_caller]
+fn while_it_waits<T: Send>(site: &mut Site, script: &str, work: impl FnOnce() -> T + Send) -> T {
+    let mut keeper = site.connect();
+    run(&mut keeper, &format!("select pg_advisory_lock({GATE})"));
+    std::thread::scope(|scope| {
+        // Gone with the closure, also when that fails, and its lock with it.
+        let mut keeper = keeper;
+        let working = scope.spawn(work);
+        site.wait_until(&format!(
+            "select exists (select from pg_locks where locktype = 'advisory' and objid = {GATE} and not granted
+               and database = (select oid from pg_database where datname = current_database()))"
+        ));
+        site.run(script);
+        run(&mut keeper, &format!("select pg_advisory_unlock({GATE})"));
+        working.join().expect("it does not panic")
+    })
 }

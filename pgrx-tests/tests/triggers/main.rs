@@ -11,4 +11,5 @@ mod row_level;
 mod security;
 mod sizes;
 mod statement_level;
+mod temporary;
 mod watch;

@@ -1,5 +1,6 @@
 //! Partitioned tables and inheritance.
 
+use pg_hooks_tests::site::{run, value};
 use serde_json::{Value, json};
 
 use crate::messages::{deleted, inserted, of_t, site, taken, updated};
@@ -110,4 +111,48 @@ fn child_is_watched_whatever_table_a_statement_names() {
         taken(&mut site),
         [inserted(old.clone()), updated(old, new, json!(["id"]))]
     );
+}
+
+/// The transaction does not see the trigger of the partition, but its rows are routed there.
+#[test]
+fn partition_that_is_younger_than_the_snapshot_sends_as_its_table() {
+    let mut site = site(TABLE);
+    site.run("select hooks.watch('t', 'q')");
+    let mut old = site.connect();
+    run(
+        &mut old,
+        "begin isolation level repeatable read; select count(*) from pg_class",
+    );
+    site.run("create table c partition of b for values in ('c')");
+    run(
+        &mut old,
+        "insert into t values (1, 'c'); commit; insert into t values (2, 'c')",
+    );
+    assert_eq!(taken(&mut site), [inserted(row(1, "c")), inserted(row(2, "c"))]);
+}
+
+/// The owner of the table may not send, and need not.
+#[test]
+fn partition_that_is_younger_than_the_snapshot_sends_on_the_right_of_who_watches() {
+    let mut site = site(TABLE);
+    let mut watcher = site.connect_as_member("hooks_sender");
+    let name: String = value(&mut watcher, "select current_user::text");
+    site.run(&format!(
+        "create role owner_{0}; grant create on schema public to owner_{0};
+         alter table t owner to owner_{0}; alter table b owner to owner_{0};
+         grant all on t, a, b, bb to {name}",
+        site.database
+    ));
+    run(&mut watcher, "select hooks.watch('t', 'q')");
+    let mut old = site.connect();
+    run(
+        &mut old,
+        "begin isolation level repeatable read; select count(*) from pg_class",
+    );
+    site.run(&format!(
+        "create table c partition of b for values in ('c'); alter table c owner to owner_{}",
+        site.database
+    ));
+    run(&mut old, "insert into t values (1, 'c'); commit");
+    assert_eq!(taken(&mut site), [inserted(row(1, "c"))]);
 }

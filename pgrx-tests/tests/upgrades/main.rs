@@ -2,5 +2,9 @@
 //! lose nothing on the way.
 
 mod catalog;
+mod differences;
+mod made_up;
 mod released;
+mod servers;
 mod synthetic;
+mod updating;

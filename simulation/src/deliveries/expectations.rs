@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::leader::{Flight, World};
+use super::world::{Flight, World};
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::{Queue, QueueId};
 use crate::domain::retry::{Backoff, STANDARD_SCHEDULE};
@@ -63,12 +63,15 @@ pub fn check_verdict(
             );
         }
         Verdict::Dead => rule!(
-            is_last || (too_late && queue.bury_expired),
+            is_last,
             "a message is given up after its last attempt only",
             "attempt {attempts}, {outcome:?}"
         ),
-        Verdict::Expired => rule!(
-            !is_last && too_late && !queue.bury_expired,
+        Verdict::Expired { retry_at, is_buried } => rule!(
+            !is_last
+                && too_late
+                && is_buried == queue.bury_expired
+                && (earliest..=latest).contains(&retry_at),
             "a message expires when its next attempt would come too late",
             "attempt {attempts}"
         ),

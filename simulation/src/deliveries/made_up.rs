@@ -24,11 +24,11 @@ struct Weather {
     jumps_ms: i32,
 }
 
-const KINDS: usize = 24;
+const KINDS: usize = 26;
 
 /// Weights when a kind of event happens at all.
 const WEIGHTS: [u32; KINDS] = [
-    26, 1, 2, 2, 2, 1, 1, 2, 2, 30, 2, 1, 24, 14, 1, 8, 1, 2, 1, 3, 1, 1, 2, 2,
+    26, 1, 2, 2, 2, 1, 1, 2, 2, 30, 2, 1, 24, 14, 1, 8, 1, 2, 1, 3, 1, 1, 2, 2, 1, 1,
 ];
 
 /// Kinds that every history has: sends, turns, answers, records, time that passes.
@@ -163,8 +163,16 @@ impl Weather {
                 slots: *pick(random, &[1, 4, 8, 64]),
             },
             22 => Event::Rescan,
-            _ if random.bool() => Event::Die,
-            _ => Event::TakeOver,
+            23 if random.bool() => Event::Die,
+            23 => Event::TakeOver,
+            24 => Event::PutOff {
+                nth,
+                in_ms: random.i32(-1000..5000),
+            },
+            _ => Event::Extend {
+                nth,
+                ttl_ms: (random.u8(..4) != 0).then(|| random.u32(..8000)),
+            },
         }
     }
 

@@ -1,20 +1,25 @@
 //! Deliveries: the scheduler and all that it decides with, against a model of the tables and of receivers.
 
+mod ending;
 mod expectations;
 mod leader;
 mod made_up;
 mod observed;
+mod planted;
 mod policy;
+mod results;
 mod sends;
 mod store;
+mod users;
 mod vocabulary;
 mod wakes;
+mod world;
 
 pub use policy::{Backs, Breaks, Policy, Rates};
 pub use vocabulary::{Answered, Event, Message, Setup};
 
 use crate::history::{History, Simulation};
-use leader::World;
+use world::World;
 
 /// Messages from `hooks.send()` to their end.
 pub struct Deliveries;

@@ -21,9 +21,13 @@ pub struct Observed {
     pub queue: Arc<Queue>,
     pub throttle: Throttle,
     pub bucket: Bucket,
+    /// Counts its rate limits.
+    pub meter: u32,
     pub trust: Trust,
     /// Retry-After of its receiver.
     pub held_until: Timestamp,
+    /// What began earlier says nothing of it any more.
+    judged_from: Timestamp,
     /// The breaker is open, and lets one message through from then on.
     pub open_until: Option<Timestamp>,
     /// When messages started under the present rate limit, as far as it matters.
@@ -47,8 +51,10 @@ impl Observed {
             queue,
             throttle: Throttle::open(),
             bucket: Bucket::new(),
+            meter: 0,
             trust: Trust::none(),
             held_until: Timestamp::MIN,
+            judged_from: Timestamp::MIN,
             open_until: None,
             starts: Vec::new(),
             failed_probes: 0,
@@ -60,10 +66,11 @@ impl Observed {
     }
 
     /// Its policy changed.
-    pub fn follow(&mut self, queue: Arc<Queue>) {
+    pub fn follow(&mut self, queue: Arc<Queue>, now: Timestamp) {
         if queue.active && !self.queue.active {
             self.throttle = Throttle::slow_start();
             self.held_until = Timestamp::MIN;
+            self.judged_from = now;
             self.close_breaker();
         }
         if queue.breaker.is_none() {
@@ -73,9 +80,20 @@ impl Observed {
         }
         if queue.rate_limit != self.queue.rate_limit {
             self.bucket = Bucket::new();
+            self.meter += 1;
             self.starts.clear();
         }
         self.queue = queue;
+    }
+
+    /// A message that took off then came back, and nothing was sent.
+    pub fn take_start_back(&mut self, meter: u32, began: Timestamp) {
+        if let Some(limit) = self.queue.rate_limit.filter(|_| meter == self.meter) {
+            self.bucket.give_back(&limit, began);
+        }
+        if let Some(place) = self.starts.iter().position(|start| *start == began) {
+            self.starts.remove(place);
+        }
     }
 
     fn close_breaker(&mut self) {
@@ -97,7 +115,8 @@ impl Observed {
         self.held_until.max(breaker).max(rate.unwrap_or(Timestamp::MIN))
     }
 
-    /// An answer came while so many of its messages were in flight; the scheduler noticed this of it.
+    /// An answer came while so many of its messages were in flight; the scheduler noticed this of it. Returns whether
+    /// it says anything of the queue.
     pub fn answered(
         &mut self,
         outcome: &Outcome,
@@ -105,12 +124,22 @@ impl Observed {
         in_flight: usize,
         started: Timestamp,
         now: Timestamp,
-    ) {
+    ) -> bool {
         let max = self.queue.max_in_flight;
         let accepted = matches!(outcome, Outcome::Accepted { .. });
-        if let Some(status) = outcome.status() {
+        if outcome.status().is_some() {
             self.trust
                 .answered(u32::try_from(in_flight).unwrap_or(u32::MAX), now);
+        }
+        if started < self.judged_from {
+            rule!(
+                notices.is_empty(),
+                "what began before a queue was resumed says nothing of it",
+                "{notices:?}"
+            );
+            return false;
+        }
+        if let Some(status) = outcome.status() {
             self.throttle.answered(status, accepted, max);
         }
         if let Outcome::Refused {
@@ -134,6 +163,7 @@ impl Observed {
             // The queue is switched off.
             Some(Change::GaveUp) | None => {}
         }
+        true
     }
 
     /// What the breaker does fits the outcomes so far.
@@ -238,6 +268,7 @@ impl Observed {
         }
         self.held_until = self.held_until.before(by);
         self.open_until = self.open_until.map(|until| until.before(by));
+        self.judged_from = self.judged_from.before(by);
         self.bucket.set_back(by);
         self.trust.set_back(by);
     }

@@ -1,8 +1,8 @@
 //! What must hold of everything that takes off.
 
-use super::leader::{Flight, World};
 use super::observed::Observed;
 use super::store::Row;
+use super::world::{Flight, World};
 use crate::domain::queue::QueueId;
 use crate::domain::scheduler::{Admission, Fetch, MAX_DEATHS, MessageId};
 use crate::domain::time::Timestamp;
@@ -10,7 +10,7 @@ use crate::rule;
 
 /// Messages up to this size are bounded by the slots alone.
 pub const SMALL_BYTES: usize = 8 << 10;
-/// Most bytes of larger ones in flight, unless it is one message.
+/// Most bytes of larger ones in flight, but for one message.
 const MOST_BYTES: usize = 16 << 20;
 /// Since an unclean start, in microseconds.
 const PROBATION: i64 = 60_000_000;
@@ -64,7 +64,7 @@ impl World {
         );
         self.check_order(row);
         self.check_probation(admission, row);
-        let weight = if row.candidate.size > SMALL_BYTES {
+        let weight = if row.candidate.size > SMALL_BYTES && !expired {
             row.candidate.size
         } else {
             0
@@ -76,6 +76,7 @@ impl World {
             candidate: row.candidate,
             began: self.now,
             is_sent: admission.is_sent(),
+            meter: self.observed.get(&queue_id).map_or(0, |observed| observed.meter),
             verdict: None,
         };
         self.flights.insert(id, flight);
@@ -185,14 +186,9 @@ impl World {
                 "{of_queue} of {earned}"
             );
         }
-        let weights = || {
-            self.flights
-                .values()
-                .map(|flight| flight.weight)
-                .filter(|weight| *weight > 0)
-        };
+        let weights = || self.flights.values().map(|flight| flight.weight);
         rule!(
-            weights().sum::<usize>() <= MOST_BYTES || weights().count() == 1,
+            weights().sum::<usize>() - weights().max().unwrap_or(0) <= MOST_BYTES,
             "the bytes in flight are bounded, but for one message"
         );
     }

@@ -72,6 +72,16 @@ pub enum Event {
         nth: u8,
         queue: u8,
     },
+    /// It is to be sent then instead, from now.
+    PutOff {
+        nth: u8,
+        in_ms: i32,
+    },
+    /// It expires then instead, from now.
+    Extend {
+        nth: u8,
+        ttl_ms: Option<u32>,
+    },
     Redrive {
         nth: u8,
         queue: Option<u8>,
@@ -229,6 +239,13 @@ impl Simpler for Event {
             Event::Cancel { .. } => vec![Event::Cancel { nth: 0 }],
             Event::Rekey { nth, key } => vec![Event::Rekey { nth: 0, key }, Event::Rekey { nth, key: None }],
             Event::Move { queue, .. } => vec![Event::Move { nth: 0, queue }],
+            Event::PutOff { nth, in_ms } => {
+                vec![Event::PutOff { nth: 0, in_ms }, Event::PutOff { nth, in_ms: 0 }]
+            }
+            Event::Extend { nth, ttl_ms } => vec![
+                Event::Extend { nth: 0, ttl_ms },
+                Event::Extend { nth, ttl_ms: None },
+            ],
             Event::Redrive { nth, queue, in_ms } => vec![
                 Event::Redrive { nth: 0, queue, in_ms },
                 Event::Redrive {

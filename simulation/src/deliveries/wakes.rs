@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::leader::World;
 use super::observed::Observed;
 use super::sends::SMALL_BYTES;
 use super::store::Row;
+use super::world::World;
 use crate::domain::queue::QueueId;
 use crate::domain::time::Timestamp;
 use crate::rule;
 
 /// In so many turns a queue gets a slot that has none, while there are free ones: each of four queues has its turn in
 /// turn, and with a single slot takes some of its own to walk to a row, and to the first of its key.
-const LONGEST_WAIT: u32 = 40;
+const LONGEST_WAIT: u32 = 60;
+/// With no more than these bytes in flight, none of them in one message, there is room for another, whatever its size.
+const FEW_BYTES: usize = 8 << 20;
 /// So many turns in a row may read and send nothing: rows that wait for others of their keys are passed over.
-const MOST_IDLE_TURNS: u32 = 24;
+const MOST_IDLE_TURNS: u32 = 40;
 
 impl World {
     /// Looks at everything that holds at any time.
@@ -124,9 +126,11 @@ impl World {
         let shared = free > reserve && used < half.min(earned) && !self.answers_linger;
         let by_share = if used == 0 { free > 0 } else { shared };
         let by_breaker = observed.open_until.is_none() || used == 0;
-        // One that is too large for what is left waits for others to land, and so do those behind it, also when
-        // that one is gone meanwhile.
-        let by_bytes = self.flights.values().all(|flight| flight.weight == 0) || !observed.had_large;
+        // One that is too large for what is left may have to wait for others to land, and so do those behind it, also
+        // when that one is gone meanwhile.
+        let weights = || self.flights.values().map(|flight| flight.weight);
+        let few = weights().all(|weight| weight <= FEW_BYTES / 8) && weights().sum::<usize>() <= FEW_BYTES;
+        let by_bytes = few || !observed.had_large;
         observed.queue.active && used < observed.limit() && by_share && by_breaker && by_bytes
     }
 
@@ -138,7 +142,7 @@ impl World {
     }
 
     fn waits_as_suspect(&self, row: &Row) -> bool {
-        let suspect = |flight: &super::leader::Flight| flight.candidate.deaths > 0;
+        let suspect = |flight: &super::world::Flight| flight.candidate.deaths > 0;
         row.candidate.deaths > 0 && self.flights.values().any(suspect)
     }
 

@@ -1,8 +1,10 @@
 //! The table, the leader, and what must hold of each tick.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::vocabulary::{ENTRIES, Entry, Event, Setup};
+use crate::defects::{Defect, is_planted};
 use crate::domain::cron::{Due, MissedPolicy, ON_TIME, Schedule, Tick, Zone, due};
 use crate::domain::time::Timestamp;
 use crate::rule;
@@ -126,8 +128,8 @@ impl World {
             else {
                 continue;
             };
-            let limit = usize::from(entry.missed_limit);
-            let done = due(
+            let limit = usize::from(entry.missed_limit) + usize::from(is_planted(Defect::OneRunMore));
+            let mut done = due(
                 &parse(entry),
                 &entry.place(),
                 planned,
@@ -135,6 +137,14 @@ impl World {
                 entry.missed,
                 limit,
             );
+            if is_planted(Defect::RunsAhead) {
+                let late = false;
+                let at = self.now.after(Duration::from_secs(1));
+                done.ticks.push(Tick { at, late });
+            }
+            if is_planted(Defect::NextRunMissed) {
+                done.next = done.next.map(|next| next.after(Duration::from_secs(1)));
+            }
             check_due(entry, planned, self.now, &done);
             if dies {
                 continue;
@@ -146,7 +156,9 @@ impl World {
                     let is_new = row.ran.insert(tick.at) || row.version != version;
                     rule!(is_new, "no tick runs twice", "entry {at} at {:?}", tick.at);
                 }
-                row.planned = done.next;
+                if !is_planted(Defect::PlanNotMoved) {
+                    row.planned = done.next;
+                }
             }
             self.known[at] = row.planned.map(|planned| (planned, row.entry, row.version));
         }

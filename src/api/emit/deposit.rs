@@ -4,8 +4,10 @@ use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::{Spi, pg_sys};
 
+use crate::api::memory::copied;
 use crate::api::prepared::{self, Statement};
 use crate::api::row::{text_argument, text_of};
+use crate::error::Error;
 
 /// Bodies with their ordering keys. One alone is kept as it is; more are a relation.
 pub struct Deposit {
@@ -32,13 +34,17 @@ impl Deposit {
     }
 
     /// Adds the body of a message or event.
-    pub fn put(&mut self, body: &[u8], ordering_key: Option<&[u8]>) {
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn put(&mut self, body: &[u8], ordering_key: Option<&[u8]>) -> Result<(), Error> {
         self.count += 1;
         if self.count == 1 {
-            self.first = Some((body.to_vec(), ordering_key.map(<[u8]>::to_vec)));
+            self.first = Some((copied(body)?, ordering_key.map(copied).transpose()?));
         } else {
             self.relation().put(body, ordering_key);
         }
+        Ok(())
     }
 
     fn relation(&mut self) -> &mut Relation {

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::rows::Row;
 use super::settings;
 use super::shape::{Shape, key_places};
+use crate::api::memory::{LARGE, append, reserve_for_errors};
 use crate::domain::emission::{Operation, write_json_string};
 use crate::error::Error;
 use crate::guc;
@@ -57,20 +58,24 @@ impl<'a> Payload<'a> {
     /// A body over the limit shows the primary key only, and says so.
     ///
     /// # Errors
-    /// Even that is over the limit.
+    /// Even that is over the limit, or there is no memory for it.
     pub fn of(&mut self, old: Option<&Row>, new: Option<&Row>) -> Result<Option<&[u8]>, Error> {
         let changed = self.changed(old, new);
         if changed.as_ref().is_some_and(Vec::is_empty) {
             return Ok(None);
         }
-        if self.is_worth_rendering(old, new) {
-            self.render(&self.plan.shape, old, new, changed.as_deref(), b"}");
+        let stored = self.stored_bytes(old, new);
+        if stored > LARGE {
+            reserve_for_errors()?;
+        }
+        if self.is_worth_rendering(stored) {
+            self.render(&self.plan.shape, old, new, changed.as_deref(), b"}")?;
         } else {
             self.body.clear();
         }
         if self.body.is_empty() || self.body.len() > self.limit {
             let shape = self.key_shape();
-            self.render(&shape, old, new, changed.as_deref(), b",\"oversized\":true}");
+            self.render(&shape, old, new, changed.as_deref(), b",\"oversized\":true}")?;
         }
         if self.body.len() > self.limit {
             let (bytes, limit) = (self.body.len(), self.limit);
@@ -94,15 +99,17 @@ impl<'a> Payload<'a> {
         Some(differing.map(|(place, _)| place).collect())
     }
 
-    fn is_worth_rendering(&self, old: Option<&Row>, new: Option<&Row>) -> bool {
-        let most = self.limit.saturating_mul(STORED_TO_TEXT).min(MOST_STORED);
+    fn stored_bytes(&self, old: Option<&Row>, new: Option<&Row>) -> usize {
         let columns = &self.plan.shape.columns;
         let rows = [old, new].into_iter().flatten();
-        let size: usize = rows
-            .flat_map(|row| columns.iter().map(move |column| column.size(row)))
-            .sum();
+        rows.flat_map(|row| columns.iter().map(move |column| column.size(row)))
+            .sum()
+    }
+
+    fn is_worth_rendering(&self, stored: usize) -> bool {
+        let most = self.limit.saturating_mul(STORED_TO_TEXT).min(MOST_STORED);
         // A limit below the size of small values says nothing about what rendering costs.
-        size <= most.max(1 << 16)
+        stored <= most.max(1 << 16)
     }
 
     fn render(
@@ -112,21 +119,21 @@ impl<'a> Payload<'a> {
         new: Option<&Row>,
         changed: Option<&[usize]>,
         end: &[u8],
-    ) {
+    ) -> Result<(), Error> {
         let body = &mut self.body;
         body.clear();
-        body.extend_from_slice(&self.head);
-        body.extend_from_slice(b",\"old\":");
-        write_row(shape, old, body);
-        body.extend_from_slice(b",\"new\":");
-        write_row(shape, new, body);
-        body.extend_from_slice(b",\"changed\":");
+        append(body, &self.head)?;
+        append(body, b",\"old\":")?;
+        write_row(shape, old, body)?;
+        append(body, b",\"new\":")?;
+        write_row(shape, new, body)?;
+        append(body, b",\"changed\":")?;
         match changed {
-            None => body.extend_from_slice(b"null"),
-            Some(places) => write_names(&self.plan.names, places, body),
+            None => append(body, b"null")?,
+            Some(places) => write_names(&self.plan.names, places, body)?,
         }
-        body.extend_from_slice(&self.tail);
-        body.extend_from_slice(end);
+        append(body, &self.tail)?;
+        append(body, end)
     }
 
     /// The columns of the primary key among those that are shown.
@@ -138,20 +145,20 @@ impl<'a> Payload<'a> {
     }
 }
 
-fn write_row(shape: &Shape, row: Option<&Row>, body: &mut Vec<u8>) {
+fn write_row(shape: &Shape, row: Option<&Row>, body: &mut Vec<u8>) -> Result<(), Error> {
     match row {
         Some(row) => shape.write_json(row, body),
-        None => body.extend_from_slice(b"null"),
+        None => append(body, b"null"),
     }
 }
 
-fn write_names(names: &[Vec<u8>], places: &[usize], body: &mut Vec<u8>) {
-    body.push(b'[');
+fn write_names(names: &[Vec<u8>], places: &[usize], body: &mut Vec<u8>) -> Result<(), Error> {
+    append(body, b"[")?;
     for (count, name) in places.iter().filter_map(|place| names.get(*place)).enumerate() {
         if count > 0 {
-            body.push(b',');
+            append(body, b",")?;
         }
-        body.extend_from_slice(name);
+        append(body, name)?;
     }
-    body.push(b']');
+    append(body, b"]")
 }

@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use pgrx::datum::DatumWithOid;
-use pgrx::{Spi, pg_sys};
+use pgrx::pg_sys;
 
 use super::call::Call;
 use super::rows::Row;
@@ -17,7 +17,6 @@ use crate::api::queue;
 use crate::api::row::{jsonb_argument, shown};
 use crate::domain::emission::{Columns, Emission, Name, Target, key, write_json_string};
 use crate::error::Error;
-use crate::session;
 
 /// The arguments of a trigger, applied to the columns of its table.
 pub struct Plan {
@@ -112,9 +111,15 @@ impl Plan {
     }
 
     /// The ordering key of a message: that of the row as it is, or was.
-    pub fn ordering_key(&self, old: Option<&Row>, new: Option<&Row>) -> Option<Vec<u8>> {
-        let row = new.or(old)?;
-        key(self.key.iter().map(|column| column.text(row)), MAX_KEY_BYTES)
+    ///
+    /// # Errors
+    /// There is no memory for the values that it is made of.
+    pub fn ordering_key(&self, old: Option<&Row>, new: Option<&Row>) -> Result<Option<Vec<u8>>, Error> {
+        let Some(row) = new.or(old) else {
+            return Ok(None);
+        };
+        let values: Result<Vec<_>, Error> = self.key.iter().map(|column| column.text(row)).collect();
+        Ok(key(values?, MAX_KEY_BYTES))
     }
 }
 
@@ -151,18 +156,8 @@ fn chosen(columns: &Columns, all: Vec<Column>) -> Result<Vec<Column>, Error> {
 
 /// The table that the trigger was created on: for a partition, the partitioned table that it comes from.
 fn watched_table(call: &Call) -> pg_sys::Oid {
-    let query = "with recursive line as (
-                   select t.tgrelid, t.tgparentid from pg_catalog.pg_trigger as t
-                   where t.oid operator(pg_catalog.=) $1
-                   union all
-                   select t.tgrelid, t.tgparentid from line
-                   join pg_catalog.pg_trigger as t on t.oid operator(pg_catalog.=) line.tgparentid
-                 )
-                 select tgrelid from line where tgparentid operator(pg_catalog.=) 0";
     if !call.is_clone() {
         return call.table();
     }
-    session::fail_if_struck(|| "session: statement".to_owned());
-    let root = Spi::get_one_with_args(query, &[call.trigger().into()]);
-    root.ok().flatten().unwrap_or_else(|| call.table())
+    settings::origin_of(call.trigger()).map_or_else(|| call.table(), |made| made.table)
 }

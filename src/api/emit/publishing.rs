@@ -4,13 +4,14 @@
 //! All else is done as the owner, since a writer needs no rights in the schema `hooks`.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
-use pgrx::Spi;
 use pgrx::prelude::*;
 
 use super::call::Call;
 use super::deposit::Deposit;
 use super::plan::Plan;
+use crate::api::memory;
 use crate::api::owner::Called;
 use crate::api::prepared::{self, Prepared};
 use crate::api::row::{shown, text_argument};
@@ -20,7 +21,8 @@ use crate::domain::emission::{self, Name, write_json_string};
 use crate::domain::pattern;
 use crate::error::Error;
 
-/// An event for each row, and its messages. `$4` holds what transforms made, by the ids of subscriptions.
+/// An event for each row, and its messages, in the order of the rows. `$4` holds what transforms made, by the ids of
+/// subscriptions: a list of one, or an empty one for no message.
 const STORE: &str = "with published as materialized (
     select nextval('hooks.event_id_seq') as id, e.body, e.ordering_key, hooks.emitted_payload(e.body, $3) as payload
     from emitted as e
@@ -30,12 +32,13 @@ const STORE: &str = "with published as materialized (
     from published as p
   )
   insert into hooks.message (queue_id, headers, body, ordering_key, event_id, envelope)
-  select s.queue_id, s.headers, t.value::text, p.ordering_key, p.id, nullif(s.envelope, 'raw')
+  select s.queue_id, s.headers, (t.value -> 0)::text, p.ordering_key, p.id, nullif(s.envelope, 'raw')
   from published as p
   cross join lateral hooks.matching_subscriptions($1, p.payload, null) as s
   left join json_each($4::json) as t on t.key = s.id::text
-  where s.transform is null
-     or t.key is not null";
+  where case when t.key is not null then json_array_length(t.value) > 0
+             else s.transform is null or hooks.refuse_untransformed($1) end
+  order by p.id, s.id";
 
 const HAS_TRANSFORMS: &str = "select hooks.has_transforms($1)";
 
@@ -47,7 +50,11 @@ const TRANSFORMS: &str = "select t.subscription_id, convert_to(t.call, 'SQL_ASCI
 thread_local! {
     static PREPARED: Prepared = const { OnceCell::new() };
     static PREPARED_HAS_TRANSFORMS: Prepared = const { OnceCell::new() };
+    static PREPARED_TRANSFORMS: Prepared = const { OnceCell::new() };
 }
+
+/// How often an event is looked up anew for transforms that have come meanwhile; `hooks.run_transforms()` has the same.
+const MOST_LOOKS: usize = 4;
 
 /// The events of one trigger call.
 pub struct Publishing<'a> {
@@ -95,22 +102,21 @@ impl<'a> Publishing<'a> {
 
     /// Publishes one event, for which transforms run as the current user.
     pub fn publish_one(&self, body: &[u8], ordering_key: Option<&[u8]>) -> Result<(), Error> {
-        let mut transformed = vec![b'{'];
-        for (subscription, transform) in self.transforms_of(body)? {
-            let Some(made) = transform.run(body)? else {
-                continue;
-            };
-            if transformed.len() > 1 {
-                transformed.push(b',');
+        let mut made = BTreeMap::new();
+        // Subscriptions may get transforms while others run.
+        for _ in 0..MOST_LOOKS {
+            let mut news = self.transforms_of(body)?;
+            news.retain(|(subscription, _)| !made.contains_key(subscription));
+            if news.is_empty() {
+                break;
             }
-            write_json_string(subscription.to_string().as_bytes(), &mut transformed);
-            transformed.push(b':');
-            transformed.extend_from_slice(&made);
+            for (subscription, transform) in news {
+                made.insert(subscription, transform.run(body)?);
+            }
         }
-        transformed.push(b'}');
         let mut deposit = Deposit::new();
-        deposit.put(body, ordering_key);
-        self.store(&mut deposit, &transformed)
+        deposit.put(body, ordering_key)?;
+        self.store(&mut deposit, &as_json(&made)?)
     }
 
     /// Subscriptions of the event, each with its transform.
@@ -120,9 +126,9 @@ impl<'a> Publishing<'a> {
             text_argument(body),
             text_argument(self.trigger.as_bytes()),
         ];
+        let statement = (&PREPARED_TRANSFORMS, TRANSFORMS);
         let found: spi::Result<Vec<(i64, Transform)>> = self.called.as_owner(|| {
-            Spi::connect_mut(|client| {
-                let rows = client.update(TRANSFORMS, None, &arguments)?;
+            prepared::run(statement, &arguments, |rows| {
                 rows.map(|row| {
                     let subscription = row.get(1)?.ok_or(spi::Error::InvalidPosition)?;
                     let transform = Transform {
@@ -150,6 +156,25 @@ impl<'a> Publishing<'a> {
             .as_owner(|| deposit.store((&PREPARED, STORE), &arguments));
         stored.map_err(|_| not_published())
     }
+}
+
+/// What transforms made, as the statement takes it.
+fn as_json(made: &BTreeMap<i64, Option<Vec<u8>>>) -> Result<Vec<u8>, Error> {
+    let bytes = made.values().flatten().map(Vec::len).sum::<usize>();
+    // An id has 19 digits, in quotes, and there are six signs around it and the list.
+    let mut json = memory::room_for(2 + bytes + 27 * made.len())?;
+    json.push(b'{');
+    for (subscription, made) in made {
+        if json.len() > 1 {
+            json.push(b',');
+        }
+        write_json_string(subscription.to_string().as_bytes(), &mut json);
+        json.extend_from_slice(b":[");
+        json.extend_from_slice(made.as_deref().unwrap_or_default());
+        json.push(b']');
+    }
+    json.push(b'}');
+    Ok(json)
 }
 
 fn not_published() -> Error {

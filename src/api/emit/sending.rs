@@ -43,10 +43,10 @@ pub fn send(call: &Call, plan: &Plan, queue: &Name) -> Result<(), Error> {
         match &to {
             Some((_, Some(transform))) => {
                 if let Some(made) = transform.run(body)? {
-                    deposit.put(&made, key);
+                    deposit.put(&made, key)?;
                 }
             }
-            _ => deposit.put(body, key),
+            _ => deposit.put(body, key)?,
         }
         Ok(())
     })?;

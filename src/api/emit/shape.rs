@@ -7,7 +7,9 @@ use pgrx::varlena::varlena_to_byte_slice;
 use pgrx::{PgRelation, varatt_is_1b_e, varsize_any};
 
 use super::rows::Row;
+use crate::api::memory::{append, copied};
 use crate::domain::emission::Name;
+use crate::error::Error;
 
 /// A column of a table.
 #[derive(Clone)]
@@ -86,15 +88,20 @@ impl Column {
     }
 
     /// A value as text; `None` for null. The output function of its type runs as the current user.
-    pub fn text(&self, row: &Row) -> Option<Vec<u8>> {
-        let value = row.get(self.place)?;
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn text(&self, row: &Row) -> Result<Option<Vec<u8>>, Error> {
+        let Some(value) = row.get(self.place) else {
+            return Ok(None);
+        };
         let (mut output, mut is_varlena) = (pg_sys::Oid::INVALID, false);
         // SAFETY: the value is of this type, whose output function gives a C string.
         let text = unsafe {
             pg_sys::getTypeOutputInfo(self.type_id, &raw mut output, &raw mut is_varlena);
             CStr::from_ptr(pg_sys::OidOutputFunctionCall(output, value))
         };
-        Some(text.to_bytes().to_vec())
+        copied(text.to_bytes()).map(Some)
     }
 
     /// Bytes of a value as it is stored, without fetching it.
@@ -161,7 +168,10 @@ impl Shape {
     }
 
     /// Appends a row as JSON object. Casts and output functions of its types run as the current user.
-    pub fn write_json(&self, row: &Row, json: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn write_json(&self, row: &Row, json: &mut Vec<u8>) -> Result<(), Error> {
         let values: Vec<Option<Datum>> = self.columns.iter().map(|column| row.get(column.place)).collect();
         let mut nulls: Vec<bool> = values.iter().map(Option::is_none).collect();
         let mut values: Vec<Datum> = values
@@ -174,8 +184,8 @@ impl Shape {
             let record = pg_sys::heap_copy_tuple_as_datum(tuple, self.descriptor);
             let text = pgrx::direct_function_call_as_datum(pg_sys::row_to_json, &[Some(record)]);
             match text {
-                Some(text) => json.extend_from_slice(varlena_to_byte_slice(text.cast_mut_ptr())),
-                None => json.extend_from_slice(b"null"),
+                Some(text) => append(json, varlena_to_byte_slice(text.cast_mut_ptr())),
+                None => append(json, b"null"),
             }
         }
     }

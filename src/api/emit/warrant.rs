@@ -15,26 +15,17 @@ use super::plan::Plan;
 use super::settings;
 use crate::api::owner::Called;
 use crate::api::prepared::{self, Prepared};
+use crate::api::row::text_argument;
 use crate::api::{access, caller, queue};
 use crate::domain::emission::{Name, Target};
 use crate::wake;
 
-/// The role that answers for a trigger; for a partition, for that of the partitioned table.
-const OWNER: &str = "with recursive line as (
-    select t.tgrelid, t.tgname, t.tgargs, t.tgparentid
-    from pg_trigger as t
-    where t.oid = $1
-    union all
-    select t.tgrelid, t.tgname, t.tgargs, t.tgparentid
-    from line
-    join pg_trigger as t on t.oid = line.tgparentid
-  )
-  select coalesce(o.owner, c.relowner), convert_to(o.owner_name, 'SQL_ASCII')
-  from line as l
-  join pg_class as c on c.oid = l.tgrelid
+/// The role that answers for a trigger, which is named by its table, its name and its arguments.
+const OWNER: &str = "select coalesce(o.owner, c.relowner), convert_to(o.owner_name, 'SQL_ASCII')
+  from pg_class as c
   left join hooks.watch_owner as o
-    on o.relation = l.tgrelid and o.trigger_name = l.tgname and o.arguments = l.tgargs
-  where l.tgparentid = 0";
+    on o.relation = c.oid and o.trigger_name::text = $2 and o.arguments = $3
+  where c.oid = $1";
 
 /// The role, and the name that it has to have if it made the trigger.
 #[derive(Clone)]
@@ -107,7 +98,15 @@ pub fn holds(call: &Call, plan: &Plan) -> bool {
 }
 
 fn owner_of(call: &Call) -> Owner {
-    let arguments = [call.trigger().into()];
+    // For a partition, the trigger of the partitioned table.
+    let made = settings::origin_of(call.trigger());
+    let arguments = [
+        made.as_ref()
+            .map_or_else(|| call.table(), |made| made.table)
+            .into(),
+        text_argument(&made.map(|made| made.name).unwrap_or_default()),
+        in_catalog(call.arguments()).into(),
+    ];
     let found: spi::Result<Option<Owner>> = call.called().as_owner(|| {
         prepared::run((&PREPARED, OWNER), &arguments, |mut rows| {
             let Some(row) = rows.next() else { return Ok(None) };
@@ -118,11 +117,19 @@ fn owner_of(call: &Call) -> Owner {
             }))
         })
     });
-    // A snapshot may be older than the trigger.
+    // A snapshot may be older than the table.
     found.ok().flatten().unwrap_or_else(|| Owner {
         role: call.owner_of_table(),
         name: None,
     })
+}
+
+/// Arguments as pg_trigger has them: each ends with a zero byte.
+fn in_catalog(arguments: Vec<Name>) -> Vec<u8> {
+    arguments
+        .into_iter()
+        .flat_map(|argument| argument.into_iter().chain([0]))
+        .collect()
 }
 
 fn may(owner: &Owner, called: Called, target: &Target) -> bool {

@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 use pgrx::{AnyElement, pg_sys};
 
 use super::{BYTEA, Inserts, Options, TEXT, claim, not_stored, store, transform_of, transformed};
+use crate::api::memory;
 use crate::api::owner::Called;
 use crate::api::prepared::{self, Prepared};
 use crate::api::queue;
@@ -109,7 +110,7 @@ impl Batch {
         } else {
             None
         };
-        let mut made = Vec::with_capacity(bodies.len());
+        let mut made = memory::room_for(bodies.len())?;
         for body in bodies {
             made.push(if is_text {
                 transformed(transform.as_ref(), body)?
@@ -124,9 +125,15 @@ impl Batch {
     fn store_all(&self, queue_id: i64, bodies: DatumWithOid<'static>) -> Result<Vec<Option<i64>>, Error> {
         let arguments = self.options.arguments(queue_id, bodies)?;
         let ids = prepared::run(self.inserts.batch, &arguments, |rows| {
-            rows.map(|row| row.get::<i64>(1)).collect::<spi::Result<Vec<_>>>()
+            let Ok(mut ids) = memory::room_for(rows.len()) else {
+                return Ok(Err(Error::OutOfMemory(rows.len() * size_of::<Option<i64>>())));
+            };
+            for row in rows {
+                ids.push(row.get::<i64>(1)?);
+            }
+            Ok(Ok(ids))
         });
-        ids.map_err(|_| not_stored())
+        ids.map_err(|_| not_stored())?
     }
 
     /// Ids are taken in the order of the bodies. Keys are claimed in the order of their bytes, as any other
@@ -137,7 +144,7 @@ impl Batch {
         bodies: Vec<Option<DatumWithOid<'static>>>,
         keys: &[Option<AnyElement>],
     ) -> Result<Vec<Option<i64>>, Error> {
-        let mut ids = Vec::with_capacity(bodies.len());
+        let mut ids = memory::room_for(bodies.len())?;
         let mut claims = Vec::new();
         for (place, (body, key)) in bodies.iter().zip(keys).enumerate() {
             ids.push(if body.is_some() { Some(next_id()?) } else { None });

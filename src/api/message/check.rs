@@ -6,11 +6,12 @@ use pgrx::prelude::*;
 use crate::api::access::{self, Privilege};
 use crate::api::owner::Called;
 use crate::api::queue;
+use crate::api::restore;
 use crate::api::room;
 use crate::api::row::NewRow;
 use crate::domain::envelope::Envelope;
 use crate::error::{Error, OrRaise};
-use crate::{guc, session, wake};
+use crate::{guc, wake};
 
 /// Columns of `hooks.message` that the trigger reads, by number.
 mod column {
@@ -41,7 +42,7 @@ pub fn check(row: &NewRow, called: Called) -> Result<Option<(i32, pg_sys::Datum)
         )
     })?;
     // The messages of a dump come before their queues, with due times and ends of long ago.
-    if session::is_restoring() {
+    if restore::brings_rows_of(row.table(), called)? {
         wake::note_due(queue_id, row.get::<i64>(column::DUE_AT).unwrap_or(i64::MIN));
         return Ok(None);
     }
@@ -54,6 +55,7 @@ pub fn check(row: &NewRow, called: Called) -> Result<Option<(i32, pg_sys::Datum)
     }
     let bytes = row.size(column::BODY).or_else(|| row.size(column::BODY_BYTES));
     check_size(bytes.unwrap_or(0))?;
+    queue::check_header_bytes(row.size(column::HEADERS).unwrap_or(0))?;
     if let Some(headers) = row.json(column::HEADERS) {
         queue::validate_headers(&headers)?;
     }

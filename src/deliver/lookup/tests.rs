@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, Scope};
 
@@ -89,7 +89,7 @@ fn lookup_that_hangs_is_given_up_at_the_deadline_and_lands_later() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
-/// How many names hang when nobody ever reached them.
+/// How many names hang that were never asked for.
 const OTHERS: usize = MAX_THREADS - PROVEN_THREADS;
 
 fn names(count: usize) -> Vec<String> {
@@ -137,35 +137,48 @@ fn names_in_use_are_found_while_others_hang() {
     for name in names(100) {
         assert_eq!(lookups.find(&name, Instant::now()), Err(Miss::TooSlow));
     }
-    // Somebody waits for each, as otherwise it would not be asked for.
-    thread::scope(|scope| {
-        for name in names(OTHERS) {
-            let lookups = &lookups;
-            scope.spawn(move || lookups.find(&name, Instant::now() + Duration::from_millis(500)));
+    eventually(|| lookups.book().startable() == 0);
+    know(&lookups, "in use", USABLE);
+    assert_eq!(lookups.find("in use", soon()), Ok(address(1)));
+}
+
+/// As after a start, when no name is known.
+#[test]
+fn new_names_are_found_while_many_hang_that_failed_before() {
+    let (hang, hanging) = (Arc::<AtomicBool>::default(), mpsc::channel::<()>());
+    let (hangs, (release, held)) = (Arc::clone(&hang), hanging);
+    let held = Mutex::new(held);
+    let lookups = Arc::new(Lookups::new(move |host| {
+        if host == "good" {
+            return Ok(address(1));
         }
-        eventually(|| lookups.book().startable() == 0);
-        know(&lookups, "in use", USABLE);
-        assert_eq!(lookups.find("in use", soon()), Ok(address(1)));
-    });
+        if hangs.load(Ordering::SeqCst) {
+            let _ = held.lock().expect("held").recv();
+        }
+        Err(unknown())
+    }));
+    for name in names(100) {
+        assert_eq!(lookups.find(&name, soon()), Err(unknown()));
+    }
+    hang.store(true, Ordering::SeqCst);
+    thread::sleep(NOT_FOUND_FRESH);
+    for name in names(100) {
+        assert_eq!(lookups.find(&name, Instant::now()), Err(Miss::TooSlow));
+    }
+    eventually(|| lookups.book().startable() == 0);
+    assert_eq!(lookups.find("good", soon()), Ok(address(1)));
+    drop(release);
 }
 
 #[test]
-fn names_that_nobody_waits_for_any_more_are_not_asked_for() {
+fn names_that_nobody_waits_for_any_more_are_asked_for_in_their_turn() {
     let (lookups, asked, release) = held();
-    let names = names(OTHERS);
-    thread::scope(|scope| {
-        for name in &names {
-            find_many(scope, &lookups, name, 1);
-        }
-        eventually(|| asked.load(Ordering::SeqCst) == OTHERS);
-        for number in 0..50 {
-            let name = format!("given up {number}");
-            assert_eq!(lookups.find(&name, Instant::now()), Err(Miss::TooSlow));
-        }
-        drop(release);
-    });
-    assert_eq!(lookups.find("last", soon()).ok(), Some(address(1)));
-    assert_eq!(asked.load(Ordering::SeqCst), OTHERS + 1);
+    for name in names(100) {
+        assert_eq!(lookups.find(&name, Instant::now()), Err(Miss::TooSlow));
+    }
+    drop(release);
+    eventually(|| asked.load(Ordering::SeqCst) == 100);
+    eventually(|| lookups.find("host99", Instant::now()) == Ok(address(1)));
 }
 
 #[test]

@@ -201,3 +201,46 @@ proptest! {
         prop_assert_eq!(dialled, Ok(vec![SocketAddr::new(expected, endpoint.port()).to_string()]));
     }
 }
+
+fn limited(host: &str, ask: impl Fn(&str) -> Answer + Send + Sync + 'static, bound: Duration) -> Failure {
+    let timeout = NextTimeout {
+        after: UreqDuration::from_secs(20),
+        reason: ureq::Timeout::Global,
+        ..NextTimeout::default()
+    };
+    match addresses_of(&Arc::new(Lookups::new(ask)), host, &Limit::new(timeout, bound)) {
+        Err(Error::Other(other)) => other.downcast_ref::<Failure>().expect("a failure").clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn lookup_for_which_the_system_lacks_something_is_nobodys_failure() {
+    let short = |_: &str| Err(Miss::Shortage("Too many open files".to_owned()));
+    let detail = "could not resolve host \"example.com\": Too many open files".to_owned();
+    assert_eq!(
+        limited("example.com", short, Duration::from_secs(10)),
+        Failure::Shortage { detail }
+    );
+}
+
+#[test]
+fn lookup_that_hangs_is_given_up() {
+    let hang = |_: &str| {
+        std::thread::sleep(Duration::from_secs(2));
+        list(&["9.9.9.9"])
+    };
+    let failure = limited("example.com", hang, Duration::from_millis(50));
+    let detail = "resolving host \"example.com\" took longer than 50 ms";
+    assert_eq!(failure, refused(Unreachable::Dns, detail));
+}
+
+#[test]
+fn of_very_many_addresses_the_first_are_tried() {
+    let many = resolver("10.0.0.1", rules(), |_| {
+        Ok((1..=40).map(|last| IpAddr::from([9, 9, 9, last])).collect())
+    });
+    let dialled = resolve(&many, "https://example.com/").expect("addresses");
+    assert_eq!(dialled.len(), 16);
+    assert_eq!(dialled[15], "9.9.9.16:443");
+}

@@ -72,3 +72,15 @@ fn body_is_what_the_header_says_and_no_more() {
         assert_eq!(response.body, body.as_bytes(), "{answer}");
     }
 }
+
+#[test]
+fn header_that_does_not_end_is_no_answer() {
+    let endless = format!("HTTP/1.1 200 OK\r\nX-Long: {}", "x".repeat(1_000_000));
+    for at_a_time in [100, 100_000] {
+        let (outcome, response) = spoken::exchange(endless.as_bytes(), at_a_time, 100);
+        let said = outcome.error_text().expect("no delivery");
+        assert_eq!(outcome.error_class(), Some("connection_lost"));
+        assert!(said.starts_with("header of the answer is longer than "), "{said}");
+        assert!(response.body.is_empty());
+    }
+}

@@ -47,6 +47,24 @@ fn credentials_of_each_kind_reach_the_receiver() {
     }
 }
 
+/// Each on a thread that has not written anything longer.
+#[test]
+fn credentials_of_every_length_reach_the_receiver() {
+    let receiver = Receiver::answering(OK);
+    for length in (3020..3080).step_by(3).chain([8_000]) {
+        let token = "x".repeat(length);
+        let queue = with_header(&receiver.url(), AuthHeader::bearer(&token).expect("a token"));
+        assert_eq!(
+            attempt(queue).outcome,
+            Outcome::Accepted { status: 200 },
+            "{length}"
+        );
+        let requests = receiver.requests();
+        let request = requests.last().expect("a request");
+        assert_eq!(values(request, "authorization"), [format!("Bearer {token}")]);
+    }
+}
+
 #[test]
 fn credentials_win_over_headers_of_queue_and_message() {
     let receiver = Receiver::answering(OK);

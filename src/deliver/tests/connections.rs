@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::receiver::Receiver;
 use super::{attempt_with, eventually, finished, job, pool, queue, settings};
-use crate::deliver::{Pool, Settings};
+use crate::deliver::{Pool, Settings, attempt};
 use crate::domain::message::Body;
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::Queue;
@@ -115,22 +115,44 @@ fn without_a_descriptor_the_attempt_waits_and_nobody_is_blamed() {
         ..queue(&receiver.url())
     });
     pool.submit(job(&impatient, 1));
-    let mut complaint = None;
-    let deadline = Instant::now() + super::SOON;
-    while complaint.is_none() && Instant::now() < deadline {
-        complaint = pool.take_complaint();
-        std::thread::sleep(Duration::from_millis(1));
-    }
     let expected = "could not open a socket: Too many open files; deliveries wait";
-    assert_eq!(complaint.as_deref(), Some(expected));
+    eventually("a complaint", || {
+        pool.take_complaint()
+            .is_some_and(|complaint| complaint == expected)
+    });
     let mut attempts = Vec::new();
     pool.take_finished(&mut attempts);
     assert!(attempts.is_empty(), "{attempts:?}");
+    let given_back = pool.take_unstarted().remove(0);
     drop(hoard);
+    pool.submit(given_back);
     let attempt = finished(&pool, 1).remove(0);
     assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
     assert!(attempt.duration < impatient.timeout, "{:?}", attempt.duration);
     assert_eq!(pool.take_complaint(), None);
+}
+
+#[test]
+fn message_that_expires_in_the_line_is_given_back() {
+    let receiver = Receiver::new(|peer| {
+        while peer.request().is_some() {
+            std::thread::sleep(Duration::from_millis(500));
+            peer.send(OK);
+        }
+    });
+    let pool = small_pool(1);
+    let queue = Arc::new(queue(&receiver.url()));
+    pool.submit(job(&queue, 1));
+    let mut expiring = job(&queue, 2);
+    expiring.message.expires_at = Some(attempt::now().after(Duration::from_millis(100)));
+    pool.submit(expiring);
+    finished(&pool, 1);
+    let mut given_back = Vec::new();
+    eventually("the job to be given back", || {
+        given_back.append(&mut pool.take_unstarted());
+        given_back.iter().map(|job| job.message.id).eq([2])
+    });
+    assert_eq!(receiver.requests().len(), 1);
 }
 
 #[test]
@@ -144,9 +166,9 @@ fn message_that_waits_for_a_descriptor_is_not_attempted_when_the_pool_is_closed(
         ..queue(&receiver.url())
     });
     pool.submit(job(&impatient, 1));
-    eventually("a complaint", || pool.take_complaint().is_some());
-    assert!(pool.close().is_empty());
+    let unstarted = pool.close();
     eventually("the end of the thread", || pool.threads() == 0);
+    assert_eq!(unstarted.len() + pool.take_unstarted().len(), 1);
     let mut finished = Vec::new();
     pool.take_finished(&mut finished);
     assert!(finished.is_empty());

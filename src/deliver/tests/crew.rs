@@ -1,7 +1,10 @@
 //! Threads: how many, and that no result is left behind.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::receiver::Receiver;
 use super::{eventually, finished, job, pool, queue, settings};
@@ -170,4 +173,44 @@ fn dropping_the_pool_ends_idle_threads() {
     let crew = pool.crew();
     drop(pool);
     eventually("no threads", || crew.threads() == 0);
+}
+
+#[test]
+fn taker_is_woken_when_as_many_wait_as_it_asked_for() {
+    let receiver = Receiver::answering(OK);
+    let pool = pool();
+    let queue = Arc::new(queue(&receiver.url()));
+    let is_readable = || {
+        let mut fds = [PollFd::new(pool.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).expect("poll") > 0
+    };
+    pool.wake_from(3);
+    for id in 0..2 {
+        pool.submit(job(&queue, id));
+    }
+    eventually("two requests", || receiver.requests().len() == 2);
+    assert!(!is_readable());
+    pool.submit(job(&queue, 2));
+    assert_eq!(finished(&pool, 3).len(), 3);
+    // What waits already is told of as soon as it is enough.
+    pool.submit(job(&queue, 3));
+    eventually("four requests", || receiver.requests().len() == 4);
+    assert!(!is_readable());
+    pool.wake_from(1);
+    eventually("a wake", is_readable);
+    assert_eq!(finished(&pool, 1).len(), 1);
+    assert!(!is_readable());
+}
+
+#[test]
+fn operator_is_told_once_of_what_goes_on() {
+    let pool = pool();
+    let crew = pool.crew();
+    assert_eq!(pool.take_complaint(), None);
+    crew.finished().complain("no descriptors".to_owned());
+    crew.finished().complain("still none".to_owned());
+    let mut fds = [PollFd::new(pool.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut fds, PollTimeout::ZERO).expect("poll"), 1);
+    assert_eq!(pool.take_complaint().as_deref(), Some("no descriptors"));
+    assert_eq!(pool.take_complaint(), None);
 }

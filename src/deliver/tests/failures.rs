@@ -1,16 +1,15 @@
 //! What the absence of an answer means.
 
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::time::Duration;
-
 use super::receiver::Receiver;
-use super::{attempt, attempt_with, finished, job, pool, queue, settings};
+use super::{attempt, attempt_with, busy, finished, job, pool, queue, settings};
 use crate::deliver::{Pool, Settings};
 use crate::domain::address::AddressRules;
 use crate::domain::message::Body;
 use crate::domain::outcome::{Outcome, Unreachable};
 use crate::domain::queue::Queue;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
 
 fn unreachable(outcome: &Outcome) -> (Unreachable, &str) {
     match outcome {
@@ -26,17 +25,21 @@ fn lost(outcome: &Outcome) -> &str {
     }
 }
 
-/// A port that nobody listens on.
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port()
+/// A port that nobody listens on, nor gets while the socket is kept, which is bound and does not listen.
+pub fn closed_port() -> (TcpListener, u16) {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket};
+    use std::os::fd::AsRawFd;
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let kept = socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("a socket");
+    bind(kept.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).expect("a port");
+    let kept = TcpListener::from(kept);
+    let port = kept.local_addr().expect("an address").port();
+    (kept, port)
 }
 
 #[test]
 fn closed_port_is_unreachable() {
-    let port = closed_port();
+    let (_kept, port) = closed_port();
     let attempt = attempt(queue(&format!("http://127.0.0.1:{port}/")));
     let detail = format!("could not connect to 127.0.0.1:{port}: Connection refused");
     assert_eq!(
@@ -47,7 +50,11 @@ fn closed_port_is_unreachable() {
 
 #[test]
 fn unknown_name_is_unreachable() {
-    let attempt = attempt(queue("http://no-such-host.invalid/"));
+    // The machine's DNS may take its time.
+    let attempt = attempt(Queue {
+        timeout: 2 * super::SOON,
+        ..queue("http://no-such-host.invalid/")
+    });
     let (cause, detail) = unreachable(&attempt.outcome);
     assert_eq!(cause, Unreachable::Dns);
     assert!(
@@ -246,4 +253,17 @@ fn panic_is_a_fault_of_one_attempt() {
     }
     let next = attempt_with(&pool, queue(&receiver.url()), Body::Empty);
     assert_eq!(next.outcome, Outcome::Accepted { status: 200 });
+}
+
+#[test]
+fn connect_that_hangs_times_out() {
+    let (listener, _first) = busy("127.0.0.1:0");
+    let port = listener.local_addr().expect("an address").port();
+    let timeout = Duration::from_millis(300);
+    let attempt = attempt(Queue {
+        timeout,
+        ..queue(&format!("http://127.0.0.1:{port}/"))
+    });
+    assert_eq!(attempt.outcome, Outcome::TimedOut { after: timeout });
+    assert_eq!(attempt.trace.first_byte, None);
 }

@@ -10,17 +10,20 @@ mod mutual_tls;
 mod oauth;
 mod outcomes;
 pub mod pki;
+mod preview;
 mod proxy;
-mod receiver;
+pub mod receiver;
 mod reuse;
 mod tls;
 mod traces;
 
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{Backlog, listen};
 
 use super::{Attempt, Job, Pool, Settings};
 use crate::domain::address::AddressRules;
@@ -36,7 +39,7 @@ use crate::domain::time::Timestamp;
 const SOON: Duration = Duration::from_secs(20);
 
 /// Settings that let 127.0.0.0/8 through.
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         max_threads: 64,
         capture_limit: 1_000,
@@ -47,7 +50,7 @@ fn settings() -> Settings {
 }
 
 /// A queue that POSTs to `url` with a generous timeout.
-fn queue(url: &str) -> Queue {
+pub fn queue(url: &str) -> Queue {
     Queue {
         id: 1,
         endpoint: Endpoint::parse(url).expect("valid URL"),
@@ -70,7 +73,7 @@ fn queue(url: &str) -> Queue {
     }
 }
 
-fn job(queue: &Arc<Queue>, id: i64) -> Job {
+pub fn job(queue: &Arc<Queue>, id: i64) -> Job {
     job_with(queue, id, Body::Text(b"{}".to_vec()))
 }
 
@@ -80,7 +83,9 @@ fn job_with(queue: &Arc<Queue>, id: i64, body: Body) -> Job {
         webhook_id: format!("msg_{id}"),
         attempt: 1,
         due_at: Timestamp(0),
+        expires_at: None,
         waited_since: None,
+        stored_at: 0,
         headers: Headers::default(),
         body,
     };
@@ -119,8 +124,16 @@ fn finished(pool: &Pool, count: usize) -> Vec<Attempt> {
     attempts
 }
 
+/// A listener whose line of connections is full: the system drops what comes next.
+pub fn busy(address: impl ToSocketAddrs) -> (TcpListener, TcpStream) {
+    let listener = TcpListener::bind(address).expect("a port");
+    listen(&listener, Backlog::new(0).expect("none")).expect("a shorter line");
+    let first = TcpStream::connect(listener.local_addr().expect("an address")).expect("the only one");
+    (listener, first)
+}
+
 /// Waits until `condition` holds.
-fn eventually(what: &str, condition: impl Fn() -> bool) {
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !condition() {
         assert!(Instant::now() < deadline, "never came about: {what}");

@@ -1,6 +1,6 @@
 //! What an answer means.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::receiver::Receiver;
 use super::{attempt, attempt_with, pool, queue};
@@ -157,6 +157,26 @@ fn long_body_arrives_whole() {
     let attempt = attempt_with(&pool(), queue(&receiver.url()), Body::Binary(body.clone()));
     assert_eq!(attempt.outcome, Outcome::Accepted { status: 200 });
     assert!(receiver.requests()[0].ends_with(&body));
+}
+
+/// A date says when, not how long after the request.
+#[test]
+fn date_to_retry_after_counts_from_the_answer() {
+    let receiver = Receiver::new(|peer| {
+        peer.request();
+        std::thread::sleep(Duration::from_secs(3));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(10));
+        peer.send(
+            format!("HTTP/1.1 503 Busy\r\nRetry-After: {date}\r\nContent-Length: 0\r\n\r\n").as_bytes(),
+        );
+    });
+    match attempt(queue(&receiver.url())).outcome {
+        Outcome::Refused {
+            retry_after: Some(wait),
+            ..
+        } => assert!(wait <= Duration::from_secs(10), "{wait:?}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A proxy that is set, and the rules that hold all the same.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::failures::closed_port;
 use super::pki::{Authority, Server};
 use super::receiver::Receiver;
 use super::{attempt_with, queue, settings};
@@ -130,6 +132,8 @@ fn proxy_that_refuses_is_named_as_the_reason() {
         ),
         ("SSH-2.0-OpenSSH\r\n\r\n", "its answer is not valid HTTP"),
         ("HTTP/1.1 200 OK\r\n\r\nhello", "its answer is not valid HTTP"),
+        ("", "connection closed before an answer"),
+        ("HTTP/1.1 200", "connection closed before an answer"),
     ] {
         let proxy = Receiver::new(move |peer| {
             peer.request();
@@ -152,13 +156,20 @@ fn proxy_that_refuses_is_named_as_the_reason() {
 
 #[test]
 fn proxy_that_is_not_there_is_unreachable() {
-    let port = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.local_addr().expect("an address").port()
-    };
+    let (_kept, port) = closed_port();
     let proxy = Proxy::parse(&format!("http://127.0.0.1:{port}")).expect("a URL");
     let pool = Pool::start(Settings { proxy, ..settings() }).expect("a pool");
     let attempt = attempt_with(&pool, queue("http://127.0.0.1:9999/"), Body::Empty);
     let detail = format!("could not connect to proxy 127.0.0.1:{port}: Connection refused");
     assert_eq!(unreachable(attempt.outcome), (Unreachable::Connect, detail));
+}
+
+#[test]
+fn proxy_that_hangs_times_out() {
+    let proxy = Receiver::new(|peer| peer.hang());
+    let mut queue = queue("http://127.0.0.1:9999/");
+    queue.timeout = Duration::from_millis(300);
+    let timed_out = Outcome::TimedOut { after: queue.timeout };
+    let attempt = attempt_with(&pool_through(&proxy), queue, Body::Empty);
+    assert_eq!(attempt.outcome, timed_out);
 }

@@ -211,3 +211,43 @@ fn useless_ca_file_is_told_and_trusts_nobody() {
         assert!(unreachable(&outcome).starts_with("could not load CA certificates: "));
     }
 }
+
+/// The alert as a fatal one (RFC 8446, section 6), without a word before.
+#[test]
+fn alert_of_the_receiver_says_why_in_words() {
+    let authority = Authority::new();
+    let file = authority.file();
+    for (alert, said) in [
+        (40, "receiver rejects the TLS handshake"),
+        (42, "receiver does not accept the client certificate"),
+        (44, "receiver calls the client certificate revoked"),
+        (45, "receiver calls the client certificate expired"),
+        (48, "receiver does not know who issued the client certificate"),
+        (49, "receiver denies access to the client certificate"),
+        (51, "receiver rejects the TLS handshake"),
+        (80, "received fatal alert: "),
+        (116, "receiver requires a client certificate"),
+    ] {
+        let receiver = Receiver::new(move |peer| {
+            peer.reset();
+            peer.send(&[21, 3, 3, 0, 2, 2, alert]);
+            peer.hang();
+        });
+        let outcome = attempt(&trusting(file.path()), "127.0.0.1", &receiver);
+        let detail = unreachable(&outcome);
+        assert!(
+            detail
+                .strip_prefix("TLS handshake failed: ")
+                .is_some_and(|why| why.starts_with(said)),
+            "{alert}: {detail}"
+        );
+    }
+}
+
+#[test]
+fn handshake_that_is_closed_says_so() {
+    let receiver = Receiver::new(super::receiver::Peer::miss);
+    let authority = Authority::new();
+    let outcome = attempt(&trusting(authority.file().path()), "127.0.0.1", &receiver);
+    assert_eq!(unreachable(&outcome), "TLS handshake failed: connection closed");
+}

@@ -126,3 +126,6 @@ fn required<'a>(what: &str, value: &'a Option<String>) -> Result<&'a str, Invali
         )
     })
 }
+
+#[cfg(test)]
+mod tests;

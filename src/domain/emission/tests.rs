@@ -116,3 +116,64 @@ fn ordering_key_is_the_values_joined() {
     let long = joined(&[Some("a very long ordering key")]);
     assert_eq!(long.as_deref(), Some("fnv1a:3712926a83f71169"));
 }
+
+#[test]
+fn each_refusal_says_what_is_wrong_and_what_to_do() {
+    use InvalidEmission::*;
+    let shown = |name: &[u8]| String::from_utf8_lossy(name).to_uppercase();
+    for (refused, said, hint) in [
+        (
+            NoTarget,
+            "hooks.emit() is told neither a queue nor an event type",
+            "Give one target",
+        ),
+        (
+            SeveralTargets,
+            "hooks.emit() is told a queue and an event type",
+            "Give one target",
+        ),
+        (
+            UnknownOption(name("colour")),
+            "option \"COLOUR\" is not known",
+            "Options are queue, event",
+        ),
+        (
+            RepeatedOption(name("queue")),
+            "option \"QUEUE\" is given twice",
+            "Give each option once",
+        ),
+        (
+            ColumnsAndExclude,
+            "options columns and exclude exclude each other",
+            "Name the columns",
+        ),
+        (
+            InvalidList(name("columns")),
+            "option \"COLUMNS\" is not a list of column names",
+            "Separate names",
+        ),
+        (
+            UnknownPlaceholder(name("user")),
+            "placeholder \"USER\" is not known",
+            "Placeholders are {op}",
+        ),
+    ] {
+        assert_eq!(refused.message(shown), said);
+        assert!(
+            refused.hint().starts_with(hint) && refused.hint().ends_with('.'),
+            "{}",
+            refused.hint()
+        );
+    }
+}
+
+#[test]
+fn operations_have_the_names_that_targets_are_expanded_with() {
+    for (operation, word) in [
+        (Operation::Insert, "insert"),
+        (Operation::Update, "update"),
+        (Operation::Delete, "delete"),
+    ] {
+        assert_eq!(operation.name(), word);
+    }
+}

@@ -305,3 +305,26 @@ proptest! {
         let _ = Endpoint::parse(&raw);
     }
 }
+
+#[test]
+fn origin_is_scheme_host_and_port() {
+    let of = |url: &str| Endpoint::parse(url).unwrap();
+    let origin = of("https://Example.com/a?b=c");
+    for (url, same) in [
+        ("https://example.com/other", true),
+        ("https://example.com:443/", true),
+        ("http://example.com:443/", false),
+        ("https://example.com:444/", false),
+        ("https://www.example.com/", false),
+        ("https://example.com./", false),
+    ] {
+        assert_eq!(of(url).has_origin_of(&origin), same, "{url}");
+    }
+}
+
+#[test]
+fn refusal_reads_as_its_message() {
+    let refused = Endpoint::parse("hook").unwrap_err();
+    assert_eq!(refused.to_string(), refused.message);
+    assert_eq!(refused.message, "URL is not absolute");
+}

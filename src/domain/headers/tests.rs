@@ -199,6 +199,40 @@ fn a_value_neither_begins_nor_ends_with_a_blank() {
 }
 
 #[test]
+fn headers_that_are_added_do_not_count_in_the_bytes_of_all() {
+    let longest = "x".repeat(MAX_VALUE_BYTES - 4);
+    let mut full = json!({});
+    for n in 0..8 {
+        full[format!("x-{n}")] = json!(longest);
+    }
+    full["y"] = json!("x".repeat(7));
+    headers(full.clone());
+    for added in ["Hooks-Redriven", "hooks-replay-of", "hooks-dead-error"] {
+        full[added] = json!("something");
+    }
+    headers(full.clone());
+    full["y"] = json!("x".repeat(8));
+    assert_eq!(refusal(full), "headers are longer than 65536 bytes together");
+}
+
+#[test]
+fn valid_headers_take_no_more_bytes_than_are_read() {
+    let mut all = json!({});
+    for name in (0..57).map(|n| format!("x-{n:03}")) {
+        all[name] = json!("\"".repeat(1144));
+    }
+    for added in ADDED {
+        all[added] = json!("\\".repeat(MAX_VALUE_BYTES));
+    }
+    headers(all.clone());
+    assert!(
+        all.to_string().len() + 2 * 64 < MAX_STORED_BYTES,
+        "{}",
+        all.to_string().len()
+    );
+}
+
+#[test]
 fn names_that_differ_only_by_case_are_duplicates() {
     assert_eq!(
         refusal(json!({"X-A": "1", "x-a": "1"})),
@@ -244,4 +278,11 @@ proptest! {
         prop_assert!(http::HeaderValue::from_str(&value).is_ok_and(|sent| sent.to_str().is_ok()));
         prop_assert_eq!(headers.get(&name), Some(value.as_str()));
     }
+}
+
+#[test]
+fn refusal_reads_as_its_message() {
+    let refused = Headers::from_json(&json!({"Host": "x"})).unwrap_err();
+    assert_eq!(refused.to_string(), refused.message);
+    assert!(refused.message.contains("host"), "{refused}");
 }

@@ -105,3 +105,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn types_of_operational_events_are_not_published_by_users() {
+    assert_eq!(check_published("order.created"), Ok(()));
+    assert_eq!(check_published("hooksy.created"), Ok(()));
+    assert_eq!(check_type("hooks.message.dead"), Ok(()));
+    let reserved = check_published("hooks.message.dead").unwrap_err();
+    assert_eq!(
+        reserved.to_string(),
+        "event types that begin with \"hooks.\" are published by pg_hooks alone"
+    );
+    assert_eq!(check_published("a..b"), check_type("a..b"));
+    assert!(check_type("a..b").is_err());
+}

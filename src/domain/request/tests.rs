@@ -6,6 +6,8 @@ use super::super::auth::Auth;
 use super::super::endpoint::Endpoint;
 use super::super::queue::AcceptedStatuses;
 use super::super::retry::RetryPolicy;
+use super::super::secret::{Held, Purpose, Secret, Secrets};
+use super::super::signature::{Scheme, Signing};
 use super::*;
 
 /// 2023-11-14 22:13:20.999999 UTC.
@@ -40,7 +42,9 @@ fn message(headers: Value, body: Body) -> Message {
         webhook_id: "msg_2f".to_owned(),
         attempt: 3,
         due_at: Timestamp::MIN,
+        expires_at: None,
         waited_since: None,
+        stored_at: 0,
         headers: Headers::from_json(&headers).unwrap(),
         body,
     }
@@ -189,4 +193,74 @@ fn user_headers_are_not_in_debug_output() {
     let queue = queue(json!({"Authorization": "Bearer hunter2"}));
     let request = build(&queue, &message(json!({"X-Key": "hunter2"}), Body::Empty), NOW).unwrap();
     assert!(!format!("{request:?}").contains("hunter2"));
+}
+
+#[test]
+fn request_is_signed_over_the_bytes_that_go_out() {
+    let mut queue = queue(json!({}));
+    let secret = Secret::new(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_vec());
+    let held = Held {
+        purpose: Purpose::Signing,
+        expires_at: None,
+        value: Ok(secret),
+    };
+    queue.signing = Signing::new(&[Scheme::V1, Scheme::Github], &Secrets::new(vec![held]));
+    let forged = ("webhook-signature".to_owned(), "v1,forged".to_owned());
+    let message = Message {
+        headers: Headers::made([forged]),
+        ..message(json!({}), Body::Binary(b"\0\xff".to_vec()))
+    };
+    let expected = queue.signing.headers("msg_2f", NOW, b"\0\xff").unwrap();
+    assert_eq!(expected.len(), 2);
+    let sent = sent(&queue, &message);
+    for (name, value) in expected {
+        let of_name: Vec<_> = sent.iter().filter(|(known, _)| *known == name.as_str()).collect();
+        assert_eq!(of_name.len(), 1, "{name}");
+        assert_eq!(of_name[0].1, value.to_str().unwrap());
+    }
+}
+
+#[test]
+fn what_cannot_be_signed_is_not_built() {
+    let mut queue = queue(json!({}));
+    queue.signing = Signing::new(&[Scheme::V1], &Secrets::default());
+    let unsigned = build(&queue, &message(json!({}), Body::Empty), NOW).unwrap_err();
+    assert!(unsigned.to_string().starts_with("secret for signing is missing"));
+    let problem = queue.lacks_secret_at(NOW).unwrap();
+    assert_eq!(problem, unsigned.to_string());
+    assert!(matches!(Outcome::from(unsigned), Outcome::NoSecret { detail } if detail == problem));
+}
+
+#[test]
+fn queue_lacks_what_it_authenticates_with_when_it_cannot_be_had() {
+    let mut queue = queue(json!({}));
+    assert_eq!(queue.lacks_secret_at(NOW), None);
+    queue.auth = Err("secret for bearer is missing".to_owned());
+    assert_eq!(
+        queue.lacks_secret_at(NOW).as_deref(),
+        Some("secret for bearer is missing")
+    );
+}
+
+/// Rows are checked when they are stored, but not by a restore.
+#[test]
+fn rows_that_no_request_can_carry_say_which_part_and_not_its_value() {
+    let made = |name: &str, value: &str| Message {
+        headers: Headers::made([(name.to_owned(), value.to_owned())]),
+        ..message(json!({}), Body::Empty)
+    };
+    let of_id = Message {
+        webhook_id: "msg\n2".to_owned(),
+        ..message(json!({}), Body::Empty)
+    };
+    for (message, said) in [
+        (made("a b", "canary"), "header \"a b\" cannot be sent"),
+        (made("x-a", "canary\n"), "header \"x-a\" cannot be sent"),
+        (of_id, "webhook id cannot be sent in a header"),
+    ] {
+        let unbuildable = build(&queue(json!({})), &message, NOW).unwrap_err();
+        assert_eq!(unbuildable.to_string(), said);
+        let detail = said.to_owned();
+        assert_eq!(Outcome::from(unbuildable), Outcome::Unbuildable { detail });
+    }
 }

@@ -1,6 +1,7 @@
 //! Whether what the scheduler counts agrees with what it holds. For simulations.
 
 use super::Scheduler;
+use super::bytes::BYTE_BUDGET;
 
 impl Scheduler {
     /// Panics if it does not.
@@ -11,8 +12,18 @@ impl Scheduler {
         assert_eq!(self.pressed, pressed, "queues that wait for a slot of their own");
         let keyed = flights().filter(|flight| flight.ordering_key.is_some()).count();
         assert_eq!(self.keyed, keyed, "messages in flight that have a key");
-        let bytes: usize = flights().map(|flight| flight.weight).sum();
-        assert_eq!(self.bytes, bytes, "bytes in flight");
+        let within = self
+            .in_flight
+            .iter()
+            .filter(|(id, _)| self.bytes.beyond != Some(**id));
+        let bytes: usize = within.map(|(_, flight)| flight.weight).sum();
+        assert_eq!(self.bytes.counted, bytes, "bytes in flight");
+        assert!(bytes <= BYTE_BUDGET, "{bytes} bytes in flight");
+        let beyond = self.bytes.beyond;
+        assert!(
+            beyond.is_none_or(|id| self.in_flight.contains_key(&id)),
+            "a message beyond the budget is in flight"
+        );
         for (id, lane) in &self.lanes {
             let of_queue = || flights().filter(|flight| flight.queue_id == *id);
             assert_eq!(

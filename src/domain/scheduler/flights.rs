@@ -1,8 +1,8 @@
 //! Messages in flight: how they take off from the rows that were read, and how they land.
 
+use super::bytes;
 use super::keys::Keys;
 use super::lane::{Cursor, Lack};
-use super::share::{BYTE_BUDGET, SMALL_BYTES};
 use super::{Admission, Answer, Candidate, Fetch, Flight, KeyHash, MessageId, Notice, Scheduler, Verdict};
 use crate::domain::outcome::Outcome;
 use crate::domain::queue::QueueId;
@@ -27,6 +27,7 @@ impl Scheduler {
             return Vec::new();
         };
         let granted = std::mem::take(&mut lane.granted) as usize;
+        let had_claim = self.take_claim(fetch);
         let mut admitted = self.admit_heads(fetch, answer.heads, now);
         if let Some(range) = fetch.range {
             let considered = self.admit_range(fetch.queue_id, answer.rows, granted, &mut admitted, now);
@@ -44,6 +45,7 @@ impl Scheduler {
         if admitted.len() < granted {
             self.ease(&[Lack::Slots]);
         }
+        self.settle_claim(fetch.queue_id, had_claim);
         admitted
     }
 
@@ -132,7 +134,7 @@ impl Scheduler {
             };
             if let Some(key) = row.ordering_key.filter(|_| is_met) {
                 met += 1;
-                lane.keys.meet(key, row.id);
+                lane.keys.meet(key, lane.cursor);
             }
             if let Taken::Up(admission) = taken {
                 admitted.push(admission);
@@ -160,19 +162,18 @@ impl Scheduler {
         if self.is_flying(row.id, queue_id) {
             return Taken::PassedOver;
         }
-        let Some(lane) = self.lanes.get_mut(&queue_id) else {
+        let Some(lane) = self.lanes.get(&queue_id) else {
             return Taken::PassedOver;
         };
-        let weight = if row.size > SMALL_BYTES { row.size } else { 0 };
-        let left = BYTE_BUDGET.saturating_sub(self.bytes);
-        let fits = weight == 0 || self.bytes == 0 || (weight <= left && lane.bytes <= left);
-        if !fits {
-            return Taken::TooLarge;
-        }
         if self.parked.contains(&row.id) {
             return Taken::PassedOver;
         }
         let expired = row.expires_at.is_some_and(|expires_at| expires_at <= now);
+        let weight = if expired { 0 } else { bytes::weight(row.size) };
+        let Some(fit) = self.fit(queue_id, lane, weight) else {
+            self.claim(queue_id, row.ordering_key);
+            return Taken::TooLarge;
+        };
         let admission = if expired {
             Admission::Expire(row.id)
         } else if let Some(admission) = self.probation.admit(queue_id, row, now) {
@@ -185,6 +186,7 @@ impl Scheduler {
             Flight {
                 queue_id,
                 weight,
+                meter: admission.is_sent().then_some(lane.meter),
                 since: now,
                 budget_attempt: row.attempt.saturating_sub(row.attempts_before).saturating_add(1),
                 expires_at: row.expires_at,
@@ -195,9 +197,11 @@ impl Scheduler {
         );
         self.keyed += usize::from(row.ordering_key.is_some());
         self.flight_changes = self.flight_changes.wrapping_add(1);
-        lane.in_flight += 1;
-        lane.bytes += weight;
-        self.bytes += weight;
+        self.bytes.start(row.id, weight, fit);
+        if let Some(lane) = self.lanes.get_mut(&queue_id) {
+            lane.in_flight += 1;
+            lane.bytes += weight;
+        }
         Taken::Up(admission)
     }
 
@@ -220,14 +224,16 @@ impl Scheduler {
         started: Timestamp,
         now: Timestamp,
     ) -> Vec<(QueueId, Notice)> {
-        let Some(queue_id) = self.queue_of(id) else {
+        let Some(flight) = self.in_flight.get_mut(&id) else {
             return Vec::new();
         };
+        flight.meter = None;
+        let (queue_id, since) = (flight.queue_id, flight.since);
         self.tell_time(now);
         let Some(lane) = self.lanes.get_mut(&queue_id) else {
             return Vec::new();
         };
-        let notices = lane.observe(outcome, started, now, self.disable_after);
+        let notices = lane.observe(outcome, since, started, now, self.disable_after);
         self.place(queue_id);
         notices.into_iter().map(|notice| (queue_id, notice)).collect()
     }
@@ -250,8 +256,10 @@ impl Scheduler {
             Resolution::RetryIn(delay) => {
                 let at = now.after(delay);
                 match flight.expires_at {
-                    Some(expires_at) if expires_at <= at && lane.queue.bury_expired => Verdict::Dead,
-                    Some(expires_at) if expires_at <= at => Verdict::Expired,
+                    Some(expires_at) if expires_at <= at => Verdict::Expired {
+                        retry_at: at,
+                        is_buried: lane.queue.bury_expired,
+                    },
                     _ => Verdict::RetryAt(at),
                 }
             }
@@ -260,7 +268,7 @@ impl Scheduler {
     }
 
     /// A message is no longer in flight: its result is recorded, and it is due again at `due_at` if
-    /// that was a retry.
+    /// that was a retry. One of which no outcome was observed was not sent.
     pub fn release(&mut self, id: MessageId, due_at: Option<Timestamp>) {
         let finished = due_at.is_none();
         // One that others of another key wait for is no longer of the key it took off with.
@@ -283,10 +291,13 @@ impl Scheduler {
         self.flight_changes = self.flight_changes.wrapping_add(1);
         let queue_id = flight.queue_id;
         self.keyed -= usize::from(flight.ordering_key.is_some());
-        self.bytes = self.bytes.saturating_sub(flight.weight);
+        self.bytes.land(id, flight.weight);
         if let Some(lane) = self.lanes.get_mut(&queue_id) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
             lane.bytes = lane.bytes.saturating_sub(flight.weight);
+            if flight.meter == Some(lane.meter) {
+                lane.take_start_back(flight.since);
+            }
             if let Some(hash) = flight.ordering_key {
                 key(&mut lane.keys, hash);
             }

@@ -6,10 +6,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::lane::Cursor;
 use super::{Head, KeyHash, MessageId};
+use crate::domain::time::Timestamp;
 
-/// So many keys may wait for their first row to be read. Rows of further ones are passed over, and met
-/// again from the beginning when half of these are worked off.
+/// So many keys may wait for their first row to be read. Rows of further ones are passed over, and met again, from
+/// the first of them on, when half of these are worked off.
 const MOST_WANTED: usize = if cfg!(any(test, simulation)) { 8 } else { 16_384 };
 /// Keys at rest that are remembered, so that their finished rows need not be walked again.
 const REMEMBERED: usize = 4096;
@@ -19,8 +21,8 @@ const REMEMBERED: usize = 4096;
 pub struct Keys {
     known: HashMap<KeyHash, Known>,
     wanted: VecDeque<KeyHash>,
-    /// Keys were left out because too many waited.
-    overflowed: bool,
+    /// From here on keys were left out, because too many waited.
+    left_out: Option<Cursor>,
 }
 
 struct Known {
@@ -41,8 +43,8 @@ enum Place {
 }
 
 impl Keys {
-    /// A row of this key was met.
-    pub fn meet(&mut self, key: KeyHash, id: MessageId) {
+    /// A row of this key was met at this place.
+    pub fn meet(&mut self, key: KeyHash, place: Cursor) {
         if self.known.len() > REMEMBERED + self.wanted.len() && !self.known.contains_key(&key) {
             self.known.retain(|_, known| known.place != Place::AtRest);
         }
@@ -51,12 +53,12 @@ impl Keys {
             from: MessageId::MIN,
             others_met: false,
         });
-        known.from = known.from.min(id);
+        known.from = known.from.min(place.id);
         known.others_met = true;
         if known.place == Place::AtRest {
             if self.wanted.len() >= MOST_WANTED {
-                self.overflowed = true;
                 self.known.remove(&key);
+                self.leave_out(place);
             } else {
                 known.place = Place::Wanted;
                 self.wanted.push_back(key);
@@ -64,14 +66,23 @@ impl Keys {
         }
     }
 
-    /// Whether first rows are to be read, or keys to be met that were left out.
-    pub fn any_wanted(&self) -> bool {
-        !self.wanted.is_empty() || self.overflowed
+    fn leave_out(&mut self, place: Cursor) {
+        self.left_out = Some(self.left_out.map_or(place, |first| first.min(place)));
     }
 
-    /// Whether keys that were left out can be met again now: all rows are to be read anew.
-    pub fn take_overflow(&mut self) -> bool {
-        self.wanted.len() < MOST_WANTED / 2 && std::mem::take(&mut self.overflowed)
+    /// Whether first rows are to be read, or keys to be met that were left out.
+    pub fn any_wanted(&self) -> bool {
+        !self.wanted.is_empty() || self.left_out.is_some()
+    }
+
+    /// Where keys were left out that can be met again now: rows are to be read anew from there. Those before it are
+    /// not, or keys that cannot be sent now would take the places again, and again leave out the same ones.
+    pub fn take_left_out(&mut self) -> Option<Cursor> {
+        if self.wanted.len() < MOST_WANTED / 2 {
+            self.left_out.take()
+        } else {
+            None
+        }
     }
 
     /// Up to `limit` first rows to read. Each is answered by [`Keys::fly`], [`Keys::rest`] or
@@ -123,12 +134,15 @@ impl Keys {
             && known.place == Place::InFlight
         {
             let goes_on = finished || known.others_met;
-            // Keys that were left out go first; this one is met again with them.
-            if goes_on && !self.overflowed {
+            if !goes_on {
+                known.place = Place::AtRest;
+            } else if self.left_out.is_none() {
                 known.place = Place::Wanted;
                 self.wanted.push_back(key);
             } else {
+                // Keys that were left out go first; this one is met again, wherever its rows are.
                 known.place = Place::AtRest;
+                self.leave_out(Cursor::before(Timestamp::MIN));
             }
         }
     }

@@ -72,10 +72,14 @@ pub struct Lane {
     /// The receiver asked to be left alone until then.
     held_until: Timestamp,
     bucket: Bucket,
+    /// Counts its rate limits: what counts for an earlier one does not concern the present one.
+    pub meter: u32,
     breaker: Breaker,
     /// What is known of its failures since the last success.
     pub failing: Failing,
     throttle: Throttle,
+    /// What took off earlier went to another receiver, or to one that somebody has looked after since.
+    judged_from: Timestamp,
     /// The furthest the cursor ever was: up to here a fetch also meets rows in flight.
     furthest: Cursor,
 }
@@ -100,26 +104,35 @@ impl Lane {
             waits_until: None,
             held_until: Timestamp::MIN,
             bucket: Bucket::new(),
+            meter: 0,
             breaker: Breaker::new(),
             failing: Failing::default(),
             throttle: Throttle::open(),
+            judged_from: Timestamp::MIN,
             furthest: Cursor::before(Timestamp::MIN),
         }
     }
 
-    /// Takes over a changed policy. A queue that was switched on again starts afresh, but gently.
-    pub fn follow(&mut self, queue: Arc<Queue>) {
-        if queue.active && !self.queue.active {
+    /// Takes over a changed policy. A queue that was switched on again starts afresh, but gently; so does one that
+    /// sends to another place, but that an open breaker stays so until a probe goes there.
+    pub fn follow(&mut self, queue: Arc<Queue>, now: Timestamp) {
+        let is_resumed = queue.active && !self.queue.active;
+        if is_resumed {
             self.breaker = Breaker::new();
+        }
+        if is_resumed || queue.endpoint != self.queue.endpoint {
+            self.breaker.forget_failures();
             self.failing = Failing::default();
             self.throttle = Throttle::slow_start();
             self.held_until = Timestamp::MIN;
+            self.judged_from = now;
         }
         if queue.breaker.is_none() {
             self.breaker = Breaker::new();
         }
         if queue.rate_limit != self.queue.rate_limit {
             self.bucket = Bucket::new();
+            self.meter = self.meter.wrapping_add(1);
         }
         if self.queue.dead_letters_block && !queue.dead_letters_block {
             // Keys that were held back are met again.
@@ -139,6 +152,19 @@ impl Lane {
             self.next_due = at;
         }
         earlier
+    }
+
+    /// Rows from this place on are to be read again.
+    fn go_back_to(&mut self, place: Cursor) {
+        let before = Cursor {
+            id: place.id.saturating_sub(1),
+            ..place
+        };
+        if before < self.cursor {
+            self.furthest = self.furthest.max(self.cursor);
+            self.cursor = before;
+        }
+        self.next_due = self.next_due.min(place.due_at);
     }
 
     /// Whether it has, or will have, something to read, and room for it.
@@ -165,6 +191,7 @@ impl Lane {
     /// they are due.
     pub fn set_back(&mut self, by: Duration) {
         self.held_until = self.held_until.before(by);
+        self.judged_from = self.judged_from.before(by);
         self.bucket.set_back(by);
         self.breaker.set_back(by);
         self.trust.set_back(by);
@@ -195,8 +222,8 @@ impl Lane {
         if self.granted == 0 {
             return None;
         }
-        if self.keys.take_overflow() {
-            self.note(Timestamp::MIN);
+        if let Some(place) = self.keys.take_left_out() {
+            self.go_back_to(place);
         }
         let range_waits = self.has_more || self.next_due <= now;
         let heads = self.take_heads(range_waits);
@@ -256,6 +283,13 @@ impl Lane {
         };
     }
 
+    /// A message that took off then comes back, and nothing was sent.
+    pub fn take_start_back(&mut self, since: Timestamp) {
+        if let Some(rate) = &self.queue.rate_limit {
+            self.bucket.give_back(rate, since);
+        }
+    }
+
     /// So many messages start now.
     pub fn start(&mut self, messages: u32, now: Timestamp) {
         if let Some(rate) = &self.queue.rate_limit {
@@ -268,15 +302,22 @@ impl Lane {
         self.throttle.limit(self.queue.max_in_flight)
     }
 
-    /// What the receiver's answer, or its absence, means for the queue as a whole. `disable_after` is how
-    /// long it may do nothing but fail.
+    /// What the receiver's answer, or its absence, means for the queue as a whole. The message took off at `since`, with
+    /// the policy of then. `disable_after` is how long the queue may do nothing but fail.
     pub fn observe(
         &mut self,
         outcome: &Outcome,
+        since: Timestamp,
         started: Timestamp,
         now: Timestamp,
         disable_after: Option<Duration>,
     ) -> Vec<Notice> {
+        if outcome.status().is_some() {
+            self.trust.answered(self.in_flight, now);
+        }
+        if since < self.judged_from {
+            return Vec::new();
+        }
         let learnt = self.learn(outcome, started, now);
         // What never reached the receiver says nothing of it.
         let failing = match outcome {
@@ -289,7 +330,6 @@ impl Lane {
 
     fn learn(&mut self, outcome: &Outcome, started: Timestamp, now: Timestamp) -> Option<Notice> {
         if let Some(status) = outcome.status() {
-            self.trust.answered(self.in_flight, now);
             let accepted = matches!(outcome, Outcome::Accepted { .. });
             self.throttle.answered(status, accepted, self.queue.max_in_flight);
         }

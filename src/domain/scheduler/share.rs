@@ -1,10 +1,4 @@
-//! How slots and bytes are shared between queues.
-
-/// Most bytes of large messages in flight; one message may exceed it.
-pub const BYTE_BUDGET: usize = 16 << 20;
-
-/// Messages up to this size, in bytes, are bounded by the slots alone.
-pub const SMALL_BYTES: usize = 8 << 10;
+//! How slots are shared between queues.
 
 /// How many of `free` slots a queue may take that holds `held` already and may be trusted with
 /// `trusted`; `None` if it is to wait for others to give some back.

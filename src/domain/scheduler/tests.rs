@@ -1,7 +1,9 @@
 //! The scheduler in single scenes. What holds in all histories is looked at in `simulation/`.
 
+mod bytes;
 mod keys;
 mod limits;
+mod pressure;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +95,7 @@ fn limit(fetch: &Fetch) -> u32 {
 fn loaded(slots: usize, queues: &[Arc<Queue>]) -> Scheduler {
     let mut scheduler = Scheduler::new(slots, None);
     for queue in queues {
-        scheduler.load_queue(Arc::clone(queue));
+        scheduler.load_queue(Arc::clone(queue), Timestamp(0));
     }
     trust_all(&mut scheduler);
     scheduler
@@ -174,7 +176,7 @@ fn queue_that_is_answered_gets_its_slots_beside_thirty_that_hang() {
     let queues: Vec<_> = (1..=31).map(|id| queue(id, 64, 3)).collect();
     let mut scheduler = Scheduler::new(256, None);
     for queue in &queues {
-        scheduler.load_queue(Arc::clone(queue));
+        scheduler.load_queue(Arc::clone(queue), Timestamp(0));
         scheduler.note_due(queue.id, Timestamp(0));
     }
     let mut next_id = 1;
@@ -213,10 +215,10 @@ fn full_slots_sleep_until_a_result_comes() {
 fn paused_queue_is_not_read_and_goes_on_where_it_was() {
     let policy = queue(1, 4, 3);
     let mut scheduler = loaded(8, &[Arc::clone(&policy)]);
-    scheduler.load_queue(inactive(&policy));
+    scheduler.load_queue(inactive(&policy), Timestamp(0));
     scheduler.note_due(1, Timestamp(0));
     assert_eq!(scheduler.next_wake(), None);
-    scheduler.load_queue(policy);
+    scheduler.load_queue(policy, Timestamp(0));
     assert_eq!(scheduler.plan(Timestamp(1)).len(), 1);
 }
 
@@ -226,7 +228,7 @@ fn note_of_an_unknown_queue_is_told_once_and_read_after_loading() {
     scheduler.note_due(5, Timestamp(3));
     assert_eq!(scheduler.take_unknown(), [5]);
     assert!(scheduler.take_unknown().is_empty());
-    scheduler.load_queue(queue(5, 4, 3));
+    scheduler.load_queue(queue(5, 4, 3), Timestamp(0));
     assert_eq!(scheduler.plan(Timestamp(3)).len(), 1);
 }
 
@@ -273,7 +275,7 @@ fn redriven_message_has_a_fresh_budget_of_attempts() {
 fn probation_claims_what_was_due_at_the_start_only() {
     let start = Timestamp(100);
     let mut scheduler = Scheduler::new(8, Some(start));
-    scheduler.load_queue(queue(1, 8, 3));
+    scheduler.load_queue(queue(1, 8, 3), Timestamp(0));
     trust_all(&mut scheduler);
     scheduler.note_due(1, Timestamp(90));
     let fetch = first(&mut scheduler, Timestamp(120));
@@ -392,7 +394,7 @@ fn queue_that_failed_under_earlier_leaders_is_given_up_in_time() {
     scheduler.set_disable_after(Some(Duration::from_secs(100)));
     let noted = Failing::noted(Timestamp(0), Timestamp(60 * SECOND));
     scheduler.recall_failing(HashMap::from([(1, noted)]));
-    scheduler.load_queue(queue(1, 8, 3));
+    scheduler.load_queue(queue(1, 8, 3), Timestamp(0));
     scheduler.note_due(1, Timestamp(0));
     let now = Timestamp(100 * SECOND);
     let fetch = first(&mut scheduler, now);

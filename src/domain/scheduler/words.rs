@@ -110,8 +110,20 @@ pub enum Verdict {
     Delivered,
     RetryAt(Timestamp),
     Dead,
-    /// The next attempt would come after its time.
-    Expired,
+    /// The next attempt would come at this time, and that is not before the end that it had when it was read.
+    Expired {
+        retry_at: Timestamp,
+        /// Whether it becomes a dead letter.
+        is_buried: bool,
+    },
+}
+
+impl Verdict {
+    /// Whether it makes a dead letter of the message.
+    #[must_use]
+    pub fn buries(self) -> bool {
+        matches!(self, Verdict::Dead | Verdict::Expired { is_buried: true, .. })
+    }
 }
 
 /// What an outcome says about a queue as a whole.

@@ -182,3 +182,95 @@ fn a_secret_in_its_grace_is_not_the_current_one() {
     assert!(!held(Some(Timestamp(5))).is_valid_at(Timestamp(5)));
     assert!(held(None).is_valid_at(Timestamp::MAX));
 }
+
+#[test]
+fn private_key_of_a_certificate_is_pem() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n";
+    assert_eq!(Form::of(Purpose::MtlsKey, pem.as_bytes()), Ok(Form::Plain));
+    for bad in [
+        "MC4=",
+        "-----BEGIN CERTIFICATE-----\nMC4=\n",
+        "PRIVATE KEY-----",
+        &format!("{pem}\0"),
+    ] {
+        assert_eq!(
+            problem(Purpose::MtlsKey, bad),
+            "is not a private key in PEM",
+            "{bad:?}"
+        );
+    }
+    let long = format!("{pem}{}", "x".repeat(70_000));
+    assert!(problem(Purpose::MtlsKey, &long).starts_with("is longer than "));
+}
+
+#[test]
+fn form_tells_what_kind_of_secret_it_is_and_errors_say_what_is_wrong() {
+    let private = make_private(&[7; 32]).unwrap();
+    let private = Form::of(Purpose::SigningEd25519, private.as_bytes()).unwrap();
+    let symmetric = Form::of(Purpose::Signing, make_symmetric(&[7; 32]).as_bytes()).unwrap();
+    let plain = Form::of(Purpose::Bearer, b"t0k3n").unwrap();
+    assert_eq!(
+        [symmetric, private, plain].map(|form| form.as_str()),
+        ["whsec", "whsk", "plain"]
+    );
+    let refused = Form::of(Purpose::Bearer, b"a b").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "secret contains a space or a non-ASCII character"
+    );
+}
+
+#[test]
+fn purposes_are_listed_for_a_hint() {
+    let names = Purpose::names();
+    assert!(
+        names.starts_with("signing, signing_ed25519, ") && names.ends_with(", mtls_key"),
+        "{names}"
+    );
+    assert!(
+        Purpose::ALL
+            .iter()
+            .all(|(name, _)| names.split(", ").any(|listed| listed == *name))
+    );
+}
+
+#[test]
+fn secrets_that_are_missing_or_cannot_be_used_are_outcomes_of_their_own() {
+    assert!(Secrets::default().is_empty() && !Secrets::default().has_unusable());
+    let broken = Held {
+        purpose: Purpose::Bearer,
+        expires_at: None,
+        value: Err("it is damaged".to_owned()),
+    };
+    let secrets = Secrets::new(vec![broken]);
+    assert!(!secrets.is_empty() && secrets.has_unusable());
+    let outcome = Outcome::from(secrets.current(Purpose::Bearer).unwrap_err());
+    let detail = "secret for bearer cannot be used: it is damaged".to_owned();
+    assert_eq!(outcome, Outcome::NoSecret { detail });
+    let outcome = Outcome::from(secrets.current(Purpose::Basic).unwrap_err());
+    assert!(
+        outcome
+            .error_text()
+            .unwrap()
+            .starts_with("secret for basic is missing")
+    );
+}
+
+#[test]
+fn secret_counts_until_it_expires() {
+    let mut held = Held {
+        purpose: Purpose::Signing,
+        expires_at: Some(Timestamp(10)),
+        value: Ok(Secret::new(b"old".to_vec())),
+    };
+    assert!(held.is_valid_at(Timestamp(9)) && !held.is_valid_at(Timestamp(10)));
+    // One that expires is not the current one, even before that.
+    assert!(
+        Secrets::new(vec![held.clone()])
+            .current(Purpose::Signing)
+            .is_err()
+    );
+    held.expires_at = None;
+    assert!(held.is_valid_at(Timestamp(i64::MAX)));
+    assert!(Secrets::new(vec![held]).current(Purpose::Signing).is_ok());
+}

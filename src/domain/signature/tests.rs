@@ -236,3 +236,13 @@ fn an_earlier_secret_that_cannot_be_used_does_not_stop_what_the_current_one_sign
         assert_eq!(broken.problem_at(NOW), Some(refused));
     }
 }
+
+#[test]
+fn every_scheme_has_one_name() {
+    for (name, scheme) in Scheme::ALL {
+        assert_eq!(Scheme::parse(name), Some(scheme));
+        assert_eq!(Scheme::parse(&name.to_uppercase()), None);
+    }
+    assert!(signing(&[], Vec::new()).is_empty());
+    assert!(!signing(&[Scheme::V1], Vec::new()).is_empty());
+}

@@ -93,6 +93,19 @@ impl Agenda {
         Some(pause)
     }
 
+    /// The clock was set back: entries that rest do so for a minute more at most, or until they are planned.
+    pub fn set_back(&mut self, now: Timestamp) {
+        let at_most = now.after(Duration::from_secs(LONGEST_REST));
+        for (id, known) in &mut self.entries {
+            let Some(entry) = known.entry.as_mut().filter(|entry| entry.failures > 0) else {
+                continue;
+            };
+            self.order.remove(&(entry.looked_at, *id));
+            entry.looked_at = entry.planned.max(at_most.min(entry.looked_at));
+            self.order.insert((entry.looked_at, *id));
+        }
+    }
+
     /// An entry ran; its row has a new version.
     pub fn advance(&mut self, id: i64, version: pg_sys::TransactionId, next: Option<Timestamp>) {
         let Some(known) = self.entries.get_mut(&id) else {

@@ -76,6 +76,15 @@ impl Rig {
         row.and_then(|row| row.try_get(0)).map_err(sql_failure)
     }
 
+    /// Waits until a query gives true.
+    pub fn wait_until(&mut self, what: &str, query: &str) -> Result<()> {
+        let waited = try_wait(STALLED, || match self.value::<bool>(query) {
+            Ok(false) => None,
+            seen => Some(seen.map(|_| ())),
+        });
+        waited.unwrap_or_else(|_| Err(Failure::new(format!("waited {STALLED:?} for {what}"))))
+    }
+
     /// Process id of the worker that delivers.
     pub fn worker_pid(&mut self) -> Result<i32> {
         self.value("select pid from hooks.worker where leader")

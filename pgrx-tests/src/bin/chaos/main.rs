@@ -1,10 +1,10 @@
 //! `cargo chaos`: messages against everything that can go wrong, and a checker that says what became of each.
 
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use pg_hooks_tests::chaos::bugs::Bug;
-use pg_hooks_tests::chaos::{self, Plan};
-use pg_hooks_tests::{Failure, Result, setup};
+use pg_hooks_tests::chaos::{self, Plan, namespaces};
+use pg_hooks_tests::{Failure, Result, install, setup};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -24,10 +24,16 @@ fn act(words: &[String]) -> Result<bool> {
         return show_bugs(&words[1..]);
     }
     let plan = Plan::parse(words)?;
-    if let Some(inner) = in_own_mounts() {
-        return inner;
+    if !namespaces::has_own_mounts() {
+        setup::setup()?;
     }
-    setup::setup()?;
+    if let Some(mut inner) = namespaces::again_in_own() {
+        let (name, tree) = install::for_children(&install::with_extension()?);
+        let status = inner.env(name, tree).status();
+        return status
+            .map(|status| status.success())
+            .map_err(|error| Failure::because("could not run in namespaces of our own", error));
+    }
     println!(
         "chaos: {} faults, {} messages, {} writers, seed {}",
         plan.faults, plan.messages, plan.writers, plan.seed
@@ -43,37 +49,30 @@ fn show_bugs(names: &[String]) -> Result<bool> {
     let bugs = Bug::named(names)?;
     setup::setup()?;
     let mut lines = Vec::new();
-    let mut all_caught = true;
-    for bug in bugs {
+    let mut is_good = true;
+    for (place, bug) in bugs.iter().enumerate() {
         println!("--- {}", bug.name);
-        let verdict = bug.try_out(SEED)?;
-        let caught = bug.is_caught(&verdict);
-        all_caught &= caught;
+        let report = bug.try_out(SEED)?;
+        let verdict = &report.verdict;
+        let caught = bug.is_caught(verdict);
+        is_good &= caught;
+        if !caught {
+            println!("{report}");
+        }
         let word = if caught { "caught" } else { "MISSED" };
         lines.push(format!("{:<36} {word}: {:?}", bug.name, verdict.counts()));
+        if bugs[..place].iter().any(|other| other.shares_control_with(bug)) {
+            continue;
+        }
+        println!("--- the same without a bug");
+        let control = bug.control(SEED)?;
+        is_good &= control.is_good();
+        if control.is_good() {
+            lines.push(format!("{:<36} nothing found", "  the same without a bug"));
+        } else {
+            lines.push(format!("{:<36} ACCUSED: {control}", "  the same without a bug"));
+        }
     }
     println!("\n{}", lines.join("\n"));
-    Ok(all_caught)
-}
-
-/// Root can mount disks: in a namespace that goes with the program, which is why it runs itself again in one.
-/// `None` where there is none to be had, or it is in one.
-fn in_own_mounts() -> Option<Result<bool>> {
-    if std::env::var_os(chaos::nemesis::OWN_MOUNTS).is_some() {
-        return None;
-    }
-    let namespace = ["--mount", "--propagation", "private"];
-    let mut trial = Command::new("unshare");
-    trial.args(namespace).arg("true").stderr(Stdio::null());
-    if !trial.status().is_ok_and(|status| status.success()) {
-        return None;
-    }
-    let program = std::env::current_exe().ok()?;
-    let mut inner = Command::new("unshare");
-    inner
-        .args(namespace)
-        .arg(program)
-        .args(std::env::args_os().skip(1));
-    let status = inner.env(chaos::nemesis::OWN_MOUNTS, "1").status().ok()?;
-    Some(Ok(status.success()))
+    Ok(is_good)
 }

@@ -12,8 +12,13 @@ mod source;
 
 use std::process::{Command, ExitCode};
 
-use pg_hooks_tests::{command, install, setup};
+use pg_hooks_tests::{account, command, install, setup, watchdog};
 use report::Report;
+
+/// For each program that starts servers, most of which take a minute or two.
+const TEST_SECONDS: &str = "900";
+/// For one that repeats what it does many times.
+const LONG_TEST_SECONDS: &str = "3600";
 
 fn main() -> ExitCode {
     let mut report = Report::of(std::env::args().skip(1).collect());
@@ -49,15 +54,8 @@ fn check_sources(report: &mut Report) {
         cargo("test").args(["--no-fail-fast", "--package", "pg_hooks", "--lib"]),
     );
     report.step("simulation", || {
-        let simulate = [
-            "--profile",
-            "fuzz",
-            "--package",
-            "pg_hooks_simulation",
-            "--bin",
-            "simulate",
-        ];
-        command::run(cargo("run").args(simulate))
+        command::run(&mut simulate(&[]))?;
+        command::run(&mut simulate(&["defects"]))
     });
     report.tests(
         "histories",
@@ -70,8 +68,8 @@ fn check_sources(report: &mut Report) {
     report.tests("fuzz-corpora", mutations.args(["--package", "pg_hooks_fuzz"]));
     // Builds everything anew, which takes minutes.
     report.step_if_named("fuzz", fuzzing::run);
-    report.step_if_named("coverage", pure::coverage);
-    report.step_if_named("mutants", pure::mutants);
+    report.long_step("coverage", pure::coverage);
+    report.long_step("mutants", pure::mutants);
 }
 
 /// What needs the extension installed. It is built as it is shipped, in the release profile.
@@ -88,32 +86,71 @@ fn check_server(report: &mut Report) {
             command.envs(ready_trees.clone());
             command
         };
-        let mut tests = with_tree(cargo("test"));
-        report.tests(
-            "server-tests",
-            tests.args(["--no-fail-fast", "--package", "pg_hooks_tests"]),
-        );
-        // Everything once more, on servers whose settings would break a worker that followed them.
-        let mut hostile = with_tree(cargo("test"));
-        hostile.env("PG_HOOKS_HOSTILE", "1");
-        report.tests_if_named(
-            "hostile-tests",
-            hostile.args(["--no-fail-fast", "--package", "pg_hooks_tests", "--tests"]),
-        );
+        let tests = || {
+            let mut tests = with_tree(cargo("test"));
+            tests.env(watchdog::LIMIT, TEST_SECONDS);
+            tests.args(["--no-fail-fast", "--package", "pg_hooks_tests"]);
+            tests
+        };
+        report.tests("server-tests", &mut tests());
+        // Once more on servers whose settings would break a worker that followed them: what sends and what reads
+        // times and texts, and in the long form everything.
+        let hostile = |programs: &[&str]| {
+            let mut tests = tests();
+            tests.env("PG_HOOKS_HOSTILE", "1").args(programs);
+            tests
+        };
+        let some = ["--test", "delivery", "--test", "history", "--test", "triggers"];
+        report.tests("hostile-some", &mut hostile(&some));
+        report.long_tests("hostile-tests", &mut hostile(&["--tests"]));
+        // What tests repeat a few times, or hold for seconds, as often and as long as a bad day has it.
+        let more = |variable: &str, value: &str, words: &[&str]| {
+            let mut tests = tests();
+            tests.env(variable, value).env(watchdog::LIMIT, LONG_TEST_SECONDS);
+            tests.args(words).args(["--", "--nocapture"]);
+            tests
+        };
+        let promotions = ["--test", "failover", "promotions::"];
+        report.long_tests("promotions", &mut more("PROMOTIONS", "50", &promotions));
+        let drops = ["--test", "ddl", "dropping::"];
+        report.long_tests("drop-cycles", &mut more("DROP_CYCLES", "200", &drops));
+        let locks = ["--test", "processes", "held::"];
+        report.long_tests("held-locks", &mut more("HELD_SECONDS", "60", &locks));
         let demo = ["--package", "pg_hooks_tests", "--bin", "demo", "--", "--once"];
-        report.step("demo", || command::run(with_tree(cargo("run")).args(demo)));
+        report.step("demo", || {
+            command::run(
+                with_tree(cargo("run"))
+                    .env(watchdog::LIMIT, TEST_SECONDS)
+                    .args(demo),
+            )
+        });
         // Every measurement, tiny: that all of them work and lose nothing, not how fast anything is.
         let smoke = ["--package", "pg_hooks_tests", "--bin", "bench", "--", "smoke"];
         report.step("bench-smoke", || {
-            command::run(with_tree(cargo("run")).args(smoke))
+            command::run(
+                with_tree(cargo("run"))
+                    .env(watchdog::LIMIT, TEST_SECONDS)
+                    .args(smoke),
+            )
         });
         let chaos = |words: &[&str]| {
             let program = ["--package", "pg_hooks_tests", "--bin", "chaos", "--"];
             command::run(with_tree(cargo("run")).args(program).args(words))
         };
-        report.long_step("chaos", || chaos(&["faults=60", "messages=20000"]));
+        // Root can have every fault made, and is told where one is left out.
+        let all: &[&str] = if account::is_root() { &["all=yes"] } else { &[] };
+        report.long_step("chaos", || {
+            chaos(&[&["faults=60", "messages=20000"], all].concat())
+        });
         report.long_step("chaos-bugs", || chaos(&["bugs"]));
     }
+}
+
+fn simulate(words: &[&str]) -> Command {
+    let mut simulate = cargo("run");
+    simulate.args(["--profile", "fuzz", "--package", "pg_hooks_simulation"]);
+    simulate.args(["--bin", "simulate", "--"]).args(words);
+    simulate
 }
 
 fn cargo(subcommand: &str) -> Command {

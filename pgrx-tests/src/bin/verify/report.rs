@@ -4,7 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use pg_hooks_tests::{Failure, Result, command};
+use pg_hooks_tests::{Failure, Result, command, limit};
+
+/// A step that takes longer hangs, also on a machine that is slow and busy: minutes are usual.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// For `cargo test`, of one program after the other.
+const TESTS_LIMIT: Duration = Duration::from_secs(2 * 3600);
+/// For what takes many minutes, and hours where somebody asks for more of it.
+const LONG_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// The steps so far.
 pub struct Report {
@@ -35,23 +42,36 @@ impl Report {
         }
     }
 
-    /// Runs one step if it is wanted; false if it failed.
+    /// Runs one step if it is wanted; false if it failed. What takes too long is ended, with all that it started.
     pub fn step(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) -> bool {
+        self.limited_step(name, LIMIT, run)
+    }
+
+    fn limited_step(
+        &mut self,
+        name: &'static str,
+        limit: Duration,
+        run: impl FnOnce() -> Result<()>,
+    ) -> bool {
         if !(self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted == name)) {
             return true;
         }
         println!("\n=== {name}");
         let begun = Instant::now();
-        let result = run();
+        let (result, in_time) = limit::within(limit, run);
         if let Err(failure) = &result {
             eprintln!("{name} failed: {failure}");
         }
+        if !in_time {
+            eprintln!("{name} failed: it took longer than {limit:?}");
+        }
+        let passed = result.is_ok() && in_time;
         self.steps.push(Step {
             name,
             took: begun.elapsed(),
-            passed: result.is_ok(),
+            passed,
         });
-        result.is_ok()
+        passed
     }
 
     /// Runs one step, and tells at the end what it has to say.
@@ -78,14 +98,18 @@ impl Report {
     /// Runs one step that takes many minutes, if it is asked for by name or all long ones are.
     pub fn long_step(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) {
         if self.long || self.wanted.iter().any(|wanted| wanted == name) {
-            self.step(name, run);
+            self.limited_step(name, LONG_LIMIT, run);
         }
     }
 
     /// Runs a `cargo test` and keeps its closing lines.
     pub fn tests(&mut self, name: &'static str, test: &mut Command) {
+        self.limited_tests(name, TESTS_LIMIT, test);
+    }
+
+    fn limited_tests(&mut self, name: &'static str, limit: Duration, test: &mut Command) {
         let mut closing = Vec::new();
-        self.step(name, || {
+        self.limited_step(name, limit, || {
             closing = run_and_keep(test, |line| line.starts_with("test result:"))?;
             Ok(())
         });
@@ -93,10 +117,10 @@ impl Report {
             .extend(closing.iter().map(|line| format!("{name}: {line}")));
     }
 
-    /// Runs a `cargo test` only if it is asked for by name.
-    pub fn tests_if_named(&mut self, name: &'static str, test: &mut Command) {
-        if !self.wanted.is_empty() {
-            self.tests(name, test);
+    /// Runs a `cargo test` that takes many minutes, if it is asked for by name or all long ones are.
+    pub fn long_tests(&mut self, name: &'static str, test: &mut Command) {
+        if self.long || self.wanted.iter().any(|wanted| wanted == name) {
+            self.limited_tests(name, LONG_LIMIT, test);
         }
     }
 

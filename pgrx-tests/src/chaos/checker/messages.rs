@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Arrivals, Evidence, Offence, Verdict};
+use super::{Arrivals, EARLY_US, Evidence, ON_THE_WAY_US, Offence, Verdict, expiry};
 use crate::chaos::evidence::{End, shared_ids};
 use crate::chaos::identity::Identity;
 use crate::chaos::journal::{Entry, Intent, Outcome};
@@ -12,8 +12,6 @@ use crate::chaos::workload::{Kind, Queue};
 /// Attempts after which a message of any queue but `doomed` may become a dead letter.
 const MAX_ATTEMPTS: u32 = 100;
 const MAX_DOOMED_ATTEMPTS: u32 = 3;
-/// The clocks of server and receiver are the same, but are not read at the same moment.
-const EARLY_US: i64 = 2_000;
 
 pub fn check(evidence: &Evidence, arrivals: &Arrivals<'_>, verdict: &mut Verdict) {
     let mut meant: HashMap<Identity, (&Entry, &Intent)> = HashMap::new();
@@ -54,7 +52,7 @@ fn check_fate(
                 format_args!("{identity} was taken back, and is stored"),
             );
         }
-        (Some(_), Outcome::RolledBack) => {
+        (Some(_), Outcome::RolledBack | Outcome::Failed) => {
             verdict.add(
                 Offence::Phantom,
                 format_args!("{identity} was rolled back, and is stored"),
@@ -78,15 +76,16 @@ fn check_fate(
     }
 }
 
-/// A commit that is not synchronous reaches the disk within a second.
+/// A commit that is not synchronous reaches the disk within a second, or when the server ends in order; later where the
+/// disk is busy.
 fn crashed_after(evidence: &Evidence, entry: &Entry) -> bool {
     let crashes = evidence
         .disturbances
         .iter()
-        .filter(|disturbance| disturbance.leader_changed);
+        .filter(|disturbance| disturbance.is_crash());
     crashes
         .into_iter()
-        .any(|crash| entry.ended_us < crash.lifted_us && entry.ended_us > crash.begun_us - 2_000_000)
+        .any(|crash| entry.ended_us < crash.lifted_us && entry.ended_us > crash.begun_us - 5_000_000)
 }
 
 fn check_end(
@@ -136,6 +135,10 @@ fn check_end(
         "dead" => {
             figures.dead += 1;
             check_dead(arrivals, intent, end, verdict);
+        }
+        "expired" if intent.ttl_ms.is_some() => {
+            figures.expired += 1;
+            expiry::check_end(evidence, arrivals, (entry, intent), end, verdict);
         }
         "cancelled" if entry.kind == Kind::Cancel => figures.cancelled += 1,
         state => verdict.add(
@@ -229,18 +232,22 @@ fn check_arrival(
             format_args!("{identity}, message {id}, arrived as {other}"),
         );
     }
-    let clock_moved = evidence
-        .disturbances
-        .iter()
-        .any(|disturbance| disturbance.moves_clock);
-    let due_us = entry.begun_us + i64::from(intent.delay_ms) * 1_000;
-    if arrival.at_us < due_us - EARLY_US && !clock_moved {
-        let early = due_us - arrival.at_us;
+    // By the server's clock, at the earliest and at the latest.
+    let (least, _) = evidence
+        .clock
+        .between(entry.begun_us, entry.ended_us.min(arrival.at_us));
+    let (_, most) = evidence
+        .clock
+        .between(arrival.at_us - ON_THE_WAY_US, arrival.at_us);
+    let due_us = entry.begun_us + least + i64::from(intent.delay_ms) * 1_000;
+    if arrival.at_us + most < due_us - EARLY_US {
+        let early = due_us - arrival.at_us - most;
         verdict.add(
             Offence::Early,
             format_args!("{identity} arrived {early} us before it was due"),
         );
     }
+    expiry::check_arrival(evidence, (entry, intent), arrival, verdict);
 }
 
 /// What is cancelled is not sent, but for the attempt that may be on the wire.

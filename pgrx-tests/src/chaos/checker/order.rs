@@ -10,10 +10,9 @@ pub fn check(evidence: &Evidence, arrivals: &Arrivals<'_>, verdict: &mut Verdict
         verdict.figures.keys += 1;
         let mut latest: Option<(usize, Identity)> = None;
         for identity in messages {
-            let Some(places) = arrivals.of.get(&identity) else {
+            let Some((first, last)) = arrivals.bounds(identity, evidence) else {
                 continue;
             };
-            let (first, last) = (places[0], places[places.len() - 1]);
             if let Some((before, earlier)) = latest
                 && first < before
             {

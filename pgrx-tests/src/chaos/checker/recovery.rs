@@ -1,11 +1,14 @@
 //! How soon deliveries go on once a fault is over.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Evidence, Offence, Verdict};
 
 /// The bar: the first send comes within 10 s of recovery.
 const BAR_MS: f64 = 10_000.0;
-/// A message that kills the worker is sent once, and then three times by workers that are careful.
-const MOST_KILLS: usize = 4;
+/// A message that the worker died of so often is given up. One that is on the wire with nothing recorded of it when
+/// the worker dies has a part in that.
+const MOST_DEATHS: usize = 3;
 
 pub fn check(evidence: &Evidence, verdict: &mut Verdict) {
     for disturbance in &evidence.disturbances {
@@ -24,12 +27,32 @@ pub fn check(evidence: &Evidence, verdict: &mut Verdict) {
         let took = disturbance.first_send_ms.unwrap_or(f64::INFINITY);
         let figures = &mut verdict.figures;
         figures.slowest_first_send_ms = figures.slowest_first_send_ms.max(took);
-        if disturbance.kills > MOST_KILLS {
-            let kills = disturbance.kills;
+    }
+    for ((id, _), deaths) in deaths(evidence) {
+        verdict.figures.most_deaths = verdict.figures.most_deaths.max(deaths);
+        if deaths > MOST_DEATHS {
             verdict.add(
                 Offence::KillsOnAndOn,
-                format_args!("one message killed the worker {kills} times"),
+                format_args!("the worker died {deaths} times while it sent message {id}"),
             );
         }
     }
+}
+
+/// How often a message that kills the worker arrived, and nothing was recorded of that; by its attempts, as what is
+/// recorded of one proves that the worker lived, and deaths are counted anew.
+fn deaths(evidence: &Evidence) -> HashMap<(i64, u32), usize> {
+    let mut deaths: HashMap<(i64, u32), usize> = HashMap::new();
+    let mut recorded = HashSet::new();
+    for arrival in evidence
+        .arrivals
+        .iter()
+        .filter(|arrival| arrival.path == "/poison")
+    {
+        let attempt = (arrival.message_id, arrival.attempt);
+        // One attempt may be made several times, and the last time be recorded.
+        let is_recorded = evidence.tables.failures.contains_key(&attempt) && recorded.insert(attempt);
+        *deaths.entry(attempt).or_default() += usize::from(!is_recorded);
+    }
+    deaths
 }

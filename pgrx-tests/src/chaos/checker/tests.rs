@@ -1,12 +1,15 @@
 //! Logs written by hand: each offence is found, and what is allowed is none.
 
+mod coverage;
+mod expiry;
+
 use super::{Evidence, Offence, check};
 use crate::chaos::disturbance::Disturbance;
 use crate::chaos::evidence::End;
 use crate::chaos::identity::Identity;
 use crate::chaos::journal::{Cancel, Entry, Intent, Outcome};
 use crate::chaos::reception::{Arrival, Reply};
-use crate::chaos::workload::{Kind, Queue};
+use crate::chaos::workload::{Form, Kind, Queue};
 
 const SECOND: i64 = 1_000_000;
 
@@ -41,7 +44,9 @@ impl Story {
                 queue,
                 sha256: [number as u8; 32],
                 key: key.map(str::to_owned),
+                form: Form::Text,
                 delay_ms: 0,
+                ttl_ms: None,
                 taken_back: matches!(kind, Kind::Rollback),
             }],
             begun_us,
@@ -70,6 +75,7 @@ impl Story {
         let path = match queue {
             Queue::Keyed => "/keyed",
             Queue::Doomed => "/doomed",
+            Queue::Poison => "/poison",
             _ => "/plain",
         };
         self.evidence.arrivals.push(Arrival {
@@ -93,6 +99,7 @@ impl Story {
             queue: "plain".to_owned(),
             attempts,
             error_class: None,
+            finished_us: None,
         };
         self.evidence
             .tables
@@ -122,6 +129,17 @@ impl Story {
             first_send_ms: Some(5.0),
             ..Disturbance::default()
         });
+    }
+
+    /// Nothing happens for so long.
+    fn pass(&mut self, seconds: i64) {
+        self.now_us += seconds * SECOND;
+    }
+
+    /// Has an arrival happen, and be answered, at another time.
+    fn answered(&mut self, place: usize, at_us: i64) {
+        let arrival = &mut self.evidence.arrivals[place];
+        (arrival.at_us, arrival.answered_us) = (at_us, Some(at_us));
     }
 
     fn tick(&mut self, second: u32, message_id: i64) {
@@ -243,15 +261,96 @@ fn crash_excuses_as_many_repetitions_as_were_on_the_wire() {
     let mut story = Story::new();
     let all: Vec<Identity> = (0..3).map(|_| story.delivered(None)).collect();
     story.crash();
-    // The log has answers of the last seconds only.
     for place in 0..3 {
-        story.evidence.arrivals[place].at_us = story.now_us;
+        story.answered(place, story.now_us);
     }
     story.arrival(all[0], 1, Reply::Accepted);
     story.arrival(all[1], 1, Reply::Accepted);
     story.assert(&[]);
     story.arrival(all[2], 1, Reply::Accepted);
     story.assert(&[Offence::TooManyAgain]);
+    // What may be on the wire is not what was.
+    story.evidence.max_in_flight = 64;
+    story.assert(&[]);
+    story.answered(0, story.evidence.disturbances[0].begun_us - 4 * SECOND);
+    story.assert(&[Offence::TooManyAgain]);
+}
+
+#[test]
+fn crash_does_not_excuse_what_was_answered_long_before() {
+    let mut story = Story::new();
+    let identity = story.delivered(None);
+    story.pass(3_600);
+    story.crash();
+    story.arrival(identity, 1, Reply::Accepted);
+    story.assert(&[Offence::Repeated]);
+    // A lock of a minute kept the result.
+    let crash_us = story.evidence.disturbances[0].begun_us;
+    story.answered(0, crash_us - 60 * SECOND);
+    let lock = Disturbance {
+        name: "a lock",
+        begun_us: crash_us - 62 * SECOND,
+        lifted_us: crash_us - SECOND,
+        ended_us: crash_us - SECOND,
+        keeps_results: true,
+        first_send_ms: Some(1.0),
+        ..Disturbance::default()
+    };
+    story.evidence.disturbances.insert(0, lock);
+    story.assert(&[]);
+    story.evidence.disturbances[0].keeps_results = false;
+    story.assert(&[Offence::Repeated]);
+}
+
+#[test]
+fn crash_has_a_message_sent_again_once() {
+    let mut story = Story::new();
+    let identity = story.delivered(None);
+    story.crash();
+    story.arrival(identity, 1, Reply::Accepted);
+    story.evidence.disturbances[0].ended_us = story.now_us;
+    story.assert(&[]);
+    story.pass(3_600);
+    story.arrival(identity, 1, Reply::Accepted);
+    story.assert(&[Offence::Repeated]);
+}
+
+#[test]
+fn what_is_refused_when_it_is_sent_again_is_retried() {
+    let mut story = Story::new();
+    let identity = story.delivered(None);
+    story.crash();
+    story.arrival(identity, 1, Reply::Refused);
+    story.arrival(identity, 2, Reply::Refused);
+    story.pass(3_600);
+    story.arrival(identity, 3, Reply::Accepted);
+    story.assert(&[]);
+    story.arrival(identity, 4, Reply::Accepted);
+    story.assert(&[Offence::Repeated]);
+}
+
+#[test]
+fn leader_that_is_told_to_end_records_what_had_come() {
+    let mut story = Story::new();
+    let identity = story.delivered(None);
+    story.crash();
+    story.arrival(identity, 1, Reply::Accepted);
+    story.assert(&[]);
+    story.evidence.disturbances[0].orderly = true;
+    story.assert(&[Offence::Repeated]);
+    // It was still on the wire.
+    story.evidence.arrivals[0].answered_us = Some(story.evidence.disturbances[0].begun_us);
+    story.assert(&[]);
+}
+
+#[test]
+fn only_a_crash_takes_commits_that_are_not_synchronous() {
+    let mut story = Story::new();
+    story.transaction(Kind::CommitLater, Queue::Plain, None, Outcome::Committed);
+    story.crash();
+    story.assert(&[]);
+    story.evidence.disturbances[0].orderly = true;
+    story.assert(&[Offence::Lost]);
 }
 
 #[test]
@@ -349,6 +448,62 @@ fn message_is_not_sent_before_it_is_due() {
 }
 
 #[test]
+fn request_that_the_network_kept_is_none_that_was_sent_again() {
+    let mut story = Story::new();
+    let identity = story.delivered(None);
+    let id = story.evidence.tables.sent[&identity];
+    // The first attempt, of which the worker noted that it failed, comes after the second was accepted.
+    let mut kept = story.evidence.arrivals[0].clone();
+    story.evidence.arrivals[0].attempt = 2;
+    kept.at_us = story.later();
+    kept.answered_us = Some(kept.at_us);
+    story.evidence.arrivals.push(kept.clone());
+    story
+        .evidence
+        .tables
+        .failures
+        .insert((id, kept.attempt), "timeout".to_owned());
+    story.assert(&[Offence::Repeated]);
+    story.evidence.disturbances.push(Disturbance {
+        name: "a fault",
+        lifted_us: kept.at_us,
+        delays: true,
+        first_send_ms: Some(1.0),
+        ..Disturbance::default()
+    });
+    story.assert(&[]);
+    story.evidence.tables.failures.clear();
+    story.assert(&[Offence::Repeated]);
+}
+
+#[test]
+fn message_is_due_by_the_clock_of_the_server() {
+    let mut story = Story::new();
+    let identity = story.delivered(None);
+    let entry = &mut story.evidence.notes.entries[identity.transaction as usize - 1];
+    entry.intents[0].delay_ms = 5_000;
+    let committed_us = entry.ended_us;
+    story.evidence.clock.0 = vec![(0, 0), (committed_us + 1, 5 * SECOND)];
+    story.assert(&[]);
+    // It was put forth before, and so the message is due later by it.
+    story.evidence.clock.0 = vec![(0, 5 * SECOND)];
+    story.assert(&[Offence::Early]);
+}
+
+#[test]
+fn seconds_that_the_clock_leapt_over_may_be_without_ticks_when_they_are_many() {
+    let mut story = Story::new();
+    story.tick(1, 1);
+    story.tick(900, 2);
+    story.evidence.ticks_until_us = 3 * SECOND;
+    story.evidence.clock.0 = vec![(0, 0), (2 * SECOND, 900 * SECOND)];
+    story.assert(&[Offence::TickMissing]);
+    story.tick(2_000, 3);
+    story.evidence.clock.0 = vec![(0, 0), (2 * SECOND, 2_000 * SECOND)];
+    story.assert(&[]);
+}
+
+#[test]
 fn each_second_has_one_tick() {
     let mut story = Story::new();
     story.tick(1, 1);
@@ -385,9 +540,30 @@ fn deliveries_go_on_within_ten_seconds() {
 #[test]
 fn message_that_kills_is_given_up() {
     let mut story = Story::new();
-    story.crash();
-    story.evidence.disturbances[0].kills = 4;
+    let identity = story.transaction(Kind::Commit, Queue::Poison, None, Outcome::Committed);
+    story.stored(identity);
+    story.end(identity, "dead", 1);
+    let end = story.evidence.tables.ends.values_mut().next().unwrap();
+    end[0].error_class = Some("worker_died".to_owned());
+    for _ in 0..3 {
+        story.arrival(identity, 1, Reply::None);
+    }
     story.assert(&[]);
-    story.evidence.disturbances[0].kills = 5;
+    story.arrival(identity, 1, Reply::None);
+    story.assert(&[Offence::KillsOnAndOn]);
+    // The worker lived on, and recorded that one of these attempts had no answer.
+    let attempt = (id(identity), 1);
+    story
+        .evidence
+        .tables
+        .failures
+        .insert(attempt, "timeout".to_owned());
+    story.assert(&[]);
+    // From then on deaths are counted anew.
+    for _ in 0..3 {
+        story.arrival(identity, 2, Reply::None);
+    }
+    story.assert(&[]);
+    story.arrival(identity, 2, Reply::None);
     story.assert(&[Offence::KillsOnAndOn]);
 }

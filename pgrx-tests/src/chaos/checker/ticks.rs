@@ -6,6 +6,10 @@ use super::{Evidence, Offence, Verdict};
 
 /// How far behind the last tick may be when schedules end: the worker may just have come back.
 const SLACK_S: i64 = 15;
+/// How far behind the ticks may be when the clock is put forth.
+const BEHIND_S: i64 = 60;
+/// So many of the ticks that were missed are made up for, as the schedule says.
+const MADE_UP_FOR: i64 = 1_000;
 
 pub fn check(evidence: &Evidence, verdict: &mut Verdict) {
     let mut ticks: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
@@ -28,24 +32,24 @@ pub fn check(evidence: &Evidence, verdict: &mut Verdict) {
             format_args!("the tick of {second} made messages {ids:?}"),
         );
     }
-    let clock_moved = evidence
-        .disturbances
-        .iter()
-        .any(|disturbance| disturbance.moves_clock);
-    if evidence.ticks_until_us > 0 && !clock_moved {
+    if evidence.ticks_until_us > 0 {
         check_gaps(&ticks.into_keys().collect::<Vec<_>>(), evidence, verdict);
     }
 }
 
 fn check_gaps(seconds: &[i64], evidence: &Evidence, verdict: &mut Verdict) {
-    for pair in seconds.windows(2).filter(|pair| pair[1] - pair[0] > 1) {
+    let gaps = seconds.windows(2).filter(|pair| pair[1] - pair[0] > 1);
+    for pair in gaps.filter(|pair| !was_leapt_over(pair[0], pair[1], evidence)) {
         let missing = pair[1] - pair[0] - 1;
         verdict.add(
             Offence::TickMissing,
             format_args!("{missing} ticks are missing after {}", pair[0]),
         );
     }
-    let until = evidence.ticks_until_us / 1_000_000;
+    let (shift, _) = evidence
+        .clock
+        .between(evidence.ticks_until_us, evidence.ticks_until_us);
+    let until = (evidence.ticks_until_us + shift) / 1_000_000;
     match seconds.last() {
         Some(last) if *last >= until - SLACK_S => {}
         last => verdict.add(
@@ -53,6 +57,15 @@ fn check_gaps(seconds: &[i64], evidence: &Evidence, verdict: &mut Verdict) {
             format_args!("the last tick is {last:?}, and schedules went on until {until}"),
         ),
     }
+}
+
+/// Whether the clock was put forth over these seconds: of what it leaps over, only so many ticks are made up for.
+fn was_leapt_over(after: i64, before: i64, evidence: &Evidence) -> bool {
+    let mut leaps = evidence.clock.leaps();
+    leaps.any(|(from, to)| {
+        let (from, to) = (from / 1_000_000 - BEHIND_S, to / 1_000_000 + 1);
+        to - from > MADE_UP_FOR && from <= after && before <= to
+    })
 }
 
 /// Seconds since 1970 of a time such as `2026-03-09T06:30:00Z`.

@@ -12,9 +12,9 @@ pub enum Offence {
     Phantom,
     /// Other bytes, another id or another path than those of its message.
     Altered,
-    /// Sent again after an accepted answer, with no crash in between.
+    /// Sent again after an accepted answer, and no end of a leader just then explains it.
     Repeated,
-    /// More were sent again after a crash than had been on the wire.
+    /// More were sent again after the end of a leader than had been on the wire.
     TooManyAgain,
     /// Sent while an earlier message of its key was not done with.
     OutOfOrder,
@@ -30,6 +30,14 @@ pub enum Offence {
     Early,
     /// Sent on after its cancel.
     NotCancelled,
+    /// A message of which the time was over was sent all the same.
+    TooLate,
+    /// A statement of a writer failed while nothing was wrong.
+    Refused,
+    /// Writers stored less than was planned.
+    TooLittle,
+    /// One of the ways to store messages never worked, or none of them had one of the ends.
+    NeverDone,
     /// The first send came too long after a recovery.
     SlowRecovery,
     /// A message that kills the worker was sent again and again.
@@ -47,8 +55,12 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Figures {
     pub transactions: usize,
-    /// Messages that are stored for good.
+    /// Messages that are stored for good, with those of the nemesis.
     pub committed: usize,
+    /// Messages that writers stored for good.
+    pub stored: usize,
+    /// Statements that the server refused while a fault lasted.
+    pub refused: usize,
     /// Messages that were taken back.
     pub rolled_back: usize,
     /// Messages of transactions whose clients never heard how they ended.
@@ -59,16 +71,23 @@ pub struct Figures {
     pub delivered: usize,
     pub dead: usize,
     pub cancelled: usize,
-    /// Sent again after an accepted answer, all of them because of a crash.
+    pub expired: usize,
+    /// Sent again after an accepted answer, all of them because a leader ended.
     pub sent_again: usize,
-    /// The most of these after one crash.
+    /// The most of these after one fault.
     pub most_sent_again: usize,
+    /// How many had been on the wire then.
+    pub on_the_wire_then: usize,
     /// Sent again because the worker stood still and read the answer too late.
     pub unheard: usize,
+    /// Requests of failed attempts that came when a way was there again.
+    pub late: usize,
     pub ticks: usize,
     pub keys: usize,
     /// Innocent messages that were on the wire at three crashes.
     pub suspects_buried: usize,
+    /// The most deaths of the worker that one message had a part in that kills it.
+    pub most_deaths: usize,
     pub slowest_first_send_ms: f64,
 }
 

@@ -1,18 +1,19 @@
 //! The faults, and how each is made, lifted and seen.
 
 mod clock;
+mod disk;
+mod memory;
 mod processes;
 mod receiver;
 mod resources;
+mod routes;
+mod slots;
 mod standby;
 mod stops;
 mod tables;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-pub use clock::library as clock_library;
-pub use resources::OWN_MOUNTS;
 
 use super::disturbance::Disturbance;
 use super::journal::now_us;
@@ -29,7 +30,10 @@ pub struct Fault {
     pub family: &'static str,
     /// Processes stand still meanwhile.
     stalls: bool,
-    moves_clock: bool,
+    /// The leader is told to end.
+    orderly: bool,
+    /// Packets come late.
+    delays: bool,
     /// It takes half a minute or more.
     lengthy: bool,
     /// What it needs that not every machine has.
@@ -48,7 +52,8 @@ impl Fault {
             name,
             family,
             stalls: false,
-            moves_clock: false,
+            orderly: false,
+            delays: false,
             lengthy: false,
             needs: None,
             make,
@@ -59,16 +64,20 @@ impl Fault {
         Fault { stalls: true, ..self }
     }
 
-    const fn lengthy(self) -> Fault {
+    const fn orderly(self) -> Fault {
         Fault {
-            lengthy: true,
+            orderly: true,
             ..self
         }
     }
 
-    const fn moving_clock(self) -> Fault {
+    const fn delaying(self) -> Fault {
+        Fault { delays: true, ..self }
+    }
+
+    const fn lengthy(self) -> Fault {
         Fault {
-            moves_clock: true,
+            lengthy: true,
             ..self
         }
     }
@@ -80,14 +89,14 @@ impl Fault {
         }
     }
 
-    /// Whether the server's clock jumps, for which it must be started in a way of its own.
-    pub fn moves_clock(&self) -> bool {
-        self.moves_clock
-    }
-
     /// Whether it can be done everywhere, and quickly.
     pub fn is_plain(&self) -> bool {
         self.needs.is_none() && !self.lengthy
+    }
+
+    /// Whether results wait meanwhile: for locks, for the disk, for memory, for a process that stands still.
+    fn keeps_results(&self) -> bool {
+        self.stalls || matches!(self.family, "tables" | "resources")
     }
 
     /// Why it cannot be done on this machine, if so.
@@ -102,7 +111,11 @@ pub fn all() -> Vec<&'static Fault> {
         processes::FAULTS,
         stops::FAULTS,
         resources::FAULTS,
+        disk::FAULTS,
+        memory::FAULTS,
+        slots::FAULTS,
         receiver::FAULTS,
+        routes::FAULTS,
         tables::FAULTS,
         standby::FAULTS,
         clock::FAULTS,
@@ -127,8 +140,10 @@ pub fn disturb(world: &World, fault: &'static Fault, random: &mut Whim) -> Resul
         lifted_us,
         ended_us: now_us(),
         leader_changed: before != after,
+        orderly: fault.orderly,
         stalls: fault.stalls,
-        moves_clock: fault.moves_clock,
+        keeps_results: fault.keeps_results(),
+        delays: fault.delays,
         first_send_ms: arrived_us.map(|at| (at - lifted_us) as f64 / 1_000.0),
         kills,
     })
@@ -169,6 +184,11 @@ impl Whim {
         }
     }
 
+    /// Lets a fault last that must outlast something, however brief the others are.
+    fn wait_out(&mut self, milliseconds: std::ops::Range<u64>) {
+        std::thread::sleep(Duration::from_millis(self.random.u64(milliseconds)));
+    }
+
     /// Lets a fault last, while writers write.
     fn wait(&mut self, milliseconds: std::ops::Range<u64>) {
         let milliseconds = self.random.u64(milliseconds);
@@ -181,6 +201,14 @@ impl Whim {
 fn await_crash(client: &mut postgres::Client) -> Result<()> {
     crate::wait::try_wait(DEADLINE, || client.batch_execute("select 1").is_err())
         .map_err(|_| Failure::new("the server did not notice"))
+}
+
+/// Fails when deliveries do not go on while a fault lasts.
+fn must_flow(world: &World) -> Result<()> {
+    match first_send(world, now_us())? {
+        Some(_) => Ok(()),
+        None => Err(Failure::new("nothing was sent meanwhile")),
+    }
 }
 
 /// Has all clients leave, does something, and lets them back in.

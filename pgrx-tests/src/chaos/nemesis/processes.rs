@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Fault, Whim, await_crash};
 use crate::chaos::workload::Queue;
 use crate::chaos::world::{DEADLINE, World};
-use crate::cluster::{Signal, signal};
+use crate::cluster::{Signal, kill9, signal};
 use crate::wait::try_wait;
 use crate::{Failure, Result};
 
@@ -43,7 +43,8 @@ pub const FAULTS: &[Fault] = &[
     Fault::new("processes", "terminated leader", |world, _| {
         let leader = leader(world)?;
         order(world, &format!("select pg_terminate_backend({leader}, 10000)"))
-    }),
+    })
+    .orderly(),
     Fault::new("processes", "cancelled leader", |world, random| {
         for _ in 0..20 {
             let leader = leader(world)?;
@@ -69,7 +70,7 @@ fn leader(world: &World) -> Result<i32> {
 }
 
 /// A session that is in a transaction, if one can be had.
-fn backend(world: &World) -> Result<i32> {
+pub fn backend(world: &World) -> Result<i32> {
     let busy =
         "backend_type = 'client backend' and pid <> pg_backend_pid() order by (state = 'idle') limit 1";
     one(world, busy)
@@ -87,7 +88,7 @@ fn one(world: &World, condition: &str) -> Result<i32> {
 fn kill(world: &World, pid: i32) -> Result<usize> {
     let mut witness = world.session()?;
     // It may have ended by itself, as sessions do: then nothing comes of it.
-    if signal(pid, Signal::KILL) {
+    if kill9(pid) {
         await_crash(&mut witness)?;
     }
     Ok(0)
@@ -99,10 +100,10 @@ fn order(world: &World, statement: &str) -> Result<usize> {
     Ok(0)
 }
 
-/// Longer than attempts may take.
+/// Longer than attempts may take, and their answers are read too late.
 fn pause(pids: &[i32], random: &mut Whim, milliseconds: Range<u64>) -> Result<usize> {
     pids.iter().for_each(|pid| _ = signal(*pid, Signal::STOP));
-    random.wait(milliseconds);
+    random.wait_out(milliseconds);
     pids.iter().for_each(|pid| _ = signal(*pid, Signal::CONT));
     Ok(0)
 }

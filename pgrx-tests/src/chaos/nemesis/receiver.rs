@@ -41,7 +41,8 @@ pub const FAULTS: &[Fault] = &[
         random.wait(4_000..6_000);
         world.dns.set_dead(false);
         Ok(0)
-    }),
+    })
+    .orderly(),
 ];
 
 fn mood(world: &World, random: &mut Whim, mood: Mood) -> Result<usize> {

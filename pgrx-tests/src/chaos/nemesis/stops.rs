@@ -9,8 +9,9 @@ pub const FAULTS: &[Fault] = &[
     // It waits for the clients.
     Fault::new("stops", "smart stop", |world, _| {
         without_clients(world, || stop(world, StopMode::Smart))
-    }),
-    Fault::new("stops", "fast stop", |world, _| stop(world, StopMode::Fast)),
+    })
+    .orderly(),
+    Fault::new("stops", "fast stop", |world, _| stop(world, StopMode::Fast)).orderly(),
     Fault::new("stops", "immediate stop", |world, _| {
         stop(world, StopMode::Immediate)
     }),

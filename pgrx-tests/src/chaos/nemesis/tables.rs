@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use super::{Fault, Whim};
+use super::{Fault, Whim, must_flow};
 use crate::chaos::world::World;
 use crate::{Failure, Result};
 
 /// Long enough for the leader to come upon the lock.
 const A_MOMENT: Range<u64> = 1_500..3_000;
+const A_MINUTE: Range<u64> = 60_000..60_001;
 
 pub const FAULTS: &[Fault] = &[
     Fault::new("tables", "LOCK TABLE hooks.message", |world, random| {
@@ -31,6 +32,21 @@ pub const FAULTS: &[Fault] = &[
     Fault::new("tables", "all messages locked", |world, random| {
         hold(world, random, "select from hooks.message for update")
     }),
+    Fault::new("tables", "table of messages locked for a minute", |world, random| {
+        keep(world, "lock table hooks.message", |_| random.wait(A_MINUTE))
+    })
+    .lengthy(),
+    Fault::new("tables", "half of the messages locked for a minute", |world, random| {
+        let lock = "select from hooks.message where id % 2 = 0 and queue_id <> (select id from hooks.queue where name = 'pulse') for update";
+        let mut flows = Ok(());
+        keep(world, lock, |world| {
+            random.wait(A_MINUTE);
+            // Others go their way.
+            flows = must_flow(world);
+        })?;
+        flows.map(|()| 0)
+    })
+    .lengthy(),
     Fault::new("tables", "old snapshot", |world, random| {
         hold(
             world,
@@ -92,10 +108,15 @@ fn failed(doing: &str, error: &postgres::Error) -> Failure {
 
 /// Keeps what a statement took for a moment.
 fn hold(world: &World, random: &mut Whim, statement: &str) -> Result<usize> {
+    keep(world, statement, |_| random.wait(A_MOMENT))
+}
+
+/// Keeps what a statement took until something is over.
+fn keep(world: &World, statement: &str, wait: impl FnOnce(&World)) -> Result<usize> {
     let mut client = world.session()?;
     let taken = client.batch_execute(&format!("begin; {statement}"));
     taken.map_err(|error| failed(statement, &error))?;
-    random.wait(A_MOMENT);
+    wait(world);
     let ended = client.batch_execute("commit");
     ended.map_err(|error| failed("commit", &error))?;
     Ok(0)

@@ -166,3 +166,59 @@ fn parked_message_holds_its_key_back() {
     scheduler.park(5);
     assert_eq!(scheduler.plan(Timestamp(1)), []);
 }
+
+/// What the table answers to a fetch at a time of one, and what is sent of it.
+fn turn(scheduler: &mut Scheduler, rows: &[Candidate]) -> Option<Vec<Admission>> {
+    let fetch = scheduler.plan(Timestamp(1)).pop()?;
+    let place = |row: &Candidate| Cursor {
+        due_at: row.due_at,
+        id: row.id,
+    };
+    let mut read: Vec<Candidate> = Vec::new();
+    if let Some(range) = fetch.range {
+        read.extend(
+            rows.iter()
+                .filter(|row| row.due_at <= Timestamp(1) && place(row) > range.after),
+        );
+        read.sort_by_key(place);
+        read.truncate(range.limit as usize);
+    }
+    let first = |head: &Head| {
+        rows.iter()
+            .find(|row| row.ordering_key == Some(head.key))
+            .copied()
+    };
+    let heads: Vec<Candidate> = fetch.heads.iter().filter_map(first).collect();
+    let later = rows
+        .iter()
+        .map(|row| row.due_at)
+        .filter(|due_at| *due_at > Timestamp(1));
+    let answer = Answer {
+        rows: &read,
+        next_due: later.min(),
+        heads: &heads,
+    };
+    Some(scheduler.admit(&fetch, answer, Timestamp(1)))
+}
+
+#[test]
+fn keys_that_wait_for_a_later_time_neither_keep_others_out_nor_the_leader_busy() {
+    // Of many more keys than may be wanted at once, the first message waits for a retry and a second one is due.
+    let mut rows: Vec<Candidate> = (1..=40).map(|key| keyed(key, 1000, key)).collect();
+    rows.extend((1..=40).map(|key| keyed(100 + key, 0, key)));
+    // Behind them are keys with nothing to wait for.
+    rows.extend((41..=60).map(|key| keyed(200 + key, 0, key)));
+    let mut scheduler = loaded(64, &[queue(1, 64, 3)]);
+    scheduler.note_due(1, Timestamp(0));
+    let mut sent = Vec::new();
+    let mut turns = 0;
+    while let Some(admitted) = turn(&mut scheduler, &rows) {
+        sent.extend(admitted);
+        turns += 1;
+        assert!(turns < 100, "only {} are sent", sent.len());
+    }
+    sent.sort_by_key(|admission| admission.id());
+    let expected: Vec<Admission> = (41..=60).map(|key| Admission::Send(200 + key)).collect();
+    assert_eq!(sent, expected);
+    assert_eq!(scheduler.next_wake(), Some(Timestamp(1000)));
+}

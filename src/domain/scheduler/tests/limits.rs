@@ -124,7 +124,7 @@ fn breaker_that_is_removed_while_it_is_open_holds_nothing_back() {
         observe(&mut scheduler, id, 500, None, SECOND);
     }
     assert_eq!(send(&mut scheduler, 20..40, SECOND), 0, "it is open");
-    scheduler.load_queue(with(|q| q.breaker = None));
+    scheduler.load_queue(with(|q| q.breaker = None), Timestamp(0));
     assert_eq!(send(&mut scheduler, 20..40, SECOND), 20);
 }
 
@@ -135,6 +135,98 @@ fn raised_rate_takes_effect_at_once() {
     scheduler.note_due(1, Timestamp(0));
     assert_eq!(send(&mut scheduler, 1..40, SECOND), 10);
     let fast = RateLimit::new(1000, Duration::from_secs(1), 1000);
-    scheduler.load_queue(with(|q| q.rate_limit = Some(fast)));
+    scheduler.load_queue(with(|q| q.rate_limit = Some(fast)), Timestamp(0));
     assert_eq!(send(&mut scheduler, 11..40, SECOND), 29);
+}
+
+/// Has one message start, and gives its id.
+fn start_one(scheduler: &mut Scheduler, id: MessageId, now: i64) {
+    scheduler.note_due(1, Timestamp(0));
+    assert_eq!(send(scheduler, id..id + 1, now), 1);
+}
+
+#[test]
+fn what_began_before_a_queue_was_resumed_or_sent_to_another_place_says_nothing_of_it() {
+    let elsewhere = |q: &mut Queue| q.endpoint = Endpoint::parse("https://new.example.com/").expect("a URL");
+    let resumed: &dyn Fn(&mut Scheduler) = &|scheduler| {
+        scheduler.load_queue(inactive(&with(|_| {})), Timestamp(2 * SECOND));
+        scheduler.load_queue(with(|_| {}), Timestamp(2 * SECOND));
+    };
+    let moved: &dyn Fn(&mut Scheduler) =
+        &|scheduler| scheduler.load_queue(with(elsewhere), Timestamp(2 * SECOND));
+    let touched: &dyn Fn(&mut Scheduler) =
+        &|scheduler| scheduler.load_queue(with(|q| q.keep_bodies = true), Timestamp(2 * SECOND));
+    for (change, still_counts) in [(resumed, false), (moved, false), (touched, true)] {
+        let mut scheduler = loaded(100, &[with(|_| {})]);
+        start_one(&mut scheduler, 1, SECOND);
+        start_one(&mut scheduler, 2, SECOND);
+        change(&mut scheduler);
+        // It waited in the line until after the change, and was sent as it was told before.
+        let old = Timestamp(2 * SECOND + 1);
+        let gone = |scheduler: &mut Scheduler, id, began| {
+            let outcome = Outcome::Refused {
+                status: 410,
+                retry_after: None,
+            };
+            scheduler.observe(id, &outcome, began, Timestamp(3 * SECOND))
+        };
+        assert_eq!(!gone(&mut scheduler, 1, old).is_empty(), still_counts);
+        let busy = Outcome::Refused {
+            status: 429,
+            retry_after: Some(Duration::from_secs(3_600)),
+        };
+        scheduler.observe(2, &busy, old, Timestamp(3 * SECOND));
+        (1..=2).for_each(|id| scheduler.release(id, None));
+        scheduler.note_due(1, Timestamp(0));
+        let sent = send(&mut scheduler, 3..4, 4 * SECOND);
+        assert_eq!(sent, usize::from(!still_counts), "Retry-After of the old one");
+        if !still_counts {
+            assert_eq!(
+                gone(&mut scheduler, 3, Timestamp(4 * SECOND)),
+                [(1, Notice::Gone)]
+            );
+        }
+    }
+}
+
+#[test]
+fn message_that_is_given_back_unsent_leaves_the_rate_to_others() {
+    let hourly = RateLimit::new(1, Duration::from_secs(3_600), 1);
+    let mut scheduler = loaded(100, &[with(|q| q.rate_limit = Some(hourly))]);
+    for round in 1..5 {
+        start_one(&mut scheduler, 1, round * SECOND);
+        scheduler.release(1, Some(Timestamp(0)));
+    }
+    start_one(&mut scheduler, 1, 5 * SECOND);
+    observe(&mut scheduler, 1, 500, None, 5 * SECOND);
+    scheduler.release(1, Some(Timestamp(0)));
+    scheduler.note_due(1, Timestamp(0));
+    assert_eq!(send(&mut scheduler, 2..3, 6 * SECOND), 0, "an attempt was made");
+}
+
+#[test]
+fn failures_at_the_old_place_do_not_disable_a_queue_that_was_sent_elsewhere() {
+    for moves in [false, true] {
+        let mut scheduler = loaded(100, &[with(|_| {})]);
+        scheduler.set_disable_after(Some(Duration::from_secs(100)));
+        let mut last = Vec::new();
+        for (id, at) in (1..).zip([0, 50, 99, 101]) {
+            if at == 101 && moves {
+                let elsewhere = Endpoint::parse("https://new.example.com/").expect("a URL");
+                scheduler.load_queue(with(|q| q.endpoint = elsewhere), Timestamp(100 * SECOND));
+            }
+            start_one(&mut scheduler, id, at * SECOND);
+            let failed = Outcome::Refused {
+                status: 500,
+                retry_after: None,
+            };
+            let now = Timestamp(at * SECOND);
+            last = scheduler.observe(id, &failed, now, now);
+            scheduler.release(id, None);
+        }
+        assert_eq!(
+            last.contains(&(1, Notice::Failing(FailingChange::GiveUp))),
+            !moves
+        );
+    }
 }

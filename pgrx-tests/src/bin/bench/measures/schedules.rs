@@ -108,6 +108,6 @@ fn tick(entries: usize) -> Result<[f64; 2]> {
     rig.run("select hooks.send('tick', 'x')")?;
     rig.wait_for_arrivals(arrivals + 1)?;
     let arrived = begun.elapsed();
-    while !rig.value::<bool>(stored)? {}
+    rig.wait_until("the messages of all entries", stored)?;
     Ok([begun.elapsed(), arrived].map(|took| took.as_secs_f64() * 1e3))
 }
