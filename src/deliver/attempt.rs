@@ -13,12 +13,17 @@ use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 use crate::fault;
 
-/// Makes the attempt. A panic on the way is a fault of this attempt and of nothing else.
+/// Makes the attempt, that begins at `attempted_at`, which is now. A panic on the way is a fault of this attempt and
+/// of nothing else.
 ///
 /// # Errors
 /// There was no descriptor to make it with.
-pub fn perform(group: &Group, client: &Arc<Client>, job: &Job) -> Result<Attempt, Shortage> {
-    let attempted_at = now();
+pub fn perform(
+    group: &Group,
+    client: &Arc<Client>,
+    job: &Job,
+    attempted_at: Timestamp,
+) -> Result<Attempt, Shortage> {
     let started = Instant::now();
     trace::take();
     let caught = catch_unwind(AssertUnwindSafe(|| {

@@ -157,10 +157,11 @@ impl Crew {
     fn attempt(&self, group: &Group, mut client: Arc<Client>, job: &Job) -> Option<Attempt> {
         let since = Instant::now();
         loop {
-            if job.message.expires_at.is_some_and(|at| at <= attempt::now()) {
+            let now = attempt::now();
+            if job.message.expires_at.is_some_and(|at| at <= now) {
                 return None;
             }
-            match attempt::perform(group, &client, job) {
+            match attempt::perform(group, &client, job, now) {
                 Ok(Attempt {
                     outcome: Outcome::Accepted { .. },
                     ..

@@ -8,9 +8,9 @@ use pg_hooks_tests::{Answer, Behaviour};
 use crate::site::{Site, ms, run};
 
 /// Time in which a test does something, before a message is due.
-const LATER: &str = "interval '2 s'";
+const LATER: &str = "interval '5 s'";
 /// Longer than a message waits that is due later, or for its retry.
-const PERIOD: Duration = ms(2_500);
+const PERIOD: Duration = ms(6_500);
 
 /// Says nothing until it is released, then this.
 fn held(status: u16) -> Behaviour {

@@ -77,7 +77,7 @@ fn idle_connections_are_closed_after_a_while() {
     site.arrivals("q", 100);
     assert!(site.receiver.open_connections() > 0);
     // Kept for 15 s, and looked at when a thread ends, after 30 s without work.
-    wait_until("no connections", Duration::from_secs(60), || {
+    wait_until("no connections", Duration::from_secs(120), || {
         site.receiver.open_connections() == 0
     });
 }
@@ -87,7 +87,7 @@ fn without_descriptors_messages_wait_and_nobody_is_blamed() {
     // A worker that cannot open what it has to write to takes all of its server with it.
     let mut site = Site::on(Box::leak(Box::new(Cluster::builder().start())));
     let leader = site.leader();
-    site.queue("q", ", timeout => '1 s', max_attempts => 1");
+    site.queue("q", ", timeout => '10 s', max_attempts => 1");
     let (soft, hard) = file_limits(leader);
     limit_files(&mut site, leader, 3, hard);
     let ids: Vec<i64> = (0..20).map(|n| site.send("q", &n.to_string())).collect();

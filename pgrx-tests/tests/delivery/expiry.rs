@@ -93,7 +93,7 @@ fn retries_go_on_until_the_end_and_none_begins_after_it() {
         "q",
         ", max_attempts => 100, retry_schedule => array['60 ms']::interval[], breaker_threshold => null",
     );
-    let end: SystemTime = site.value("select clock_timestamp() + interval '2 s'");
+    let end: SystemTime = site.value("select clock_timestamp() + interval '6 s'");
     let id: i64 = site.value_with("select hooks.send('q', 'x', expires_at => $1)", &[&end]);
     wait_for_end(&mut site, id);
     let (state, attempts, status) = logged(&mut site, id);
@@ -109,7 +109,7 @@ fn attempt_that_is_on_the_wire_at_the_end_may_still_deliver() {
     let mut site = Site::settled();
     site.receiver.on("/q", Behaviour::Hang);
     site.queue("q", "");
-    let id = send(&mut site, "x", 3_000, "");
+    let id = send(&mut site, "x", 8_000, "");
     let end: SystemTime = site.value("select expires_at from hooks.message");
     assert!(arrived_at(&site.arrival("q")) < end);
     site.wait_until("select expires_at < clock_timestamp() from hooks.message");
@@ -122,8 +122,8 @@ fn attempt_that_is_on_the_wire_at_the_end_may_still_deliver() {
 fn message_for_later_expires_after_it_was_due() {
     let mut site = Site::settled();
     site.receiver.on("/q", Behaviour::status(500));
-    site.queue("q", ", retry_schedule => array['10 s']::interval[]");
-    let id = send(&mut site, "x", 6_000, ", at => now() + interval '2 s'");
+    site.queue("q", ", retry_schedule => array['1 hour']::interval[]");
+    let id = send(&mut site, "x", 60_000, ", at => now() + interval '5 s'");
     assert_eq!(site.state(id).as_deref(), Some("scheduled"));
     wait_for_end(&mut site, id);
     assert_eq!(logged(&mut site, id), ("expired".to_owned(), 1, Some(500)));
@@ -200,7 +200,10 @@ fn end_may_be_moved_by_a_plain_update() {
 #[test]
 fn expired_first_of_a_key_lets_the_next_go() {
     let mut site = Site::settled();
-    site.queue("q", ", active => false, ordering_policy => 'block'");
+    site.queue(
+        "q",
+        ", active => false, ordering_policy => 'block', retry_schedule => array['1 hour']::interval[]",
+    );
     let first = send(&mut site, "a1", 50, ", ordering_key => 'a'");
     let second = send(&mut site, "a2", 60_000, ", ordering_key => 'a'");
     site.wait_for_state(first, "expired");
@@ -209,7 +212,7 @@ fn expired_first_of_a_key_lets_the_next_go() {
     assert_eq!(site.arrival("q").text(), "a2");
     // The next attempt of this one would come too late.
     site.receiver.on("/q", Behaviour::failing(1, 500));
-    let failing = send(&mut site, "a3", 3_000, ", ordering_key => 'a'");
+    let failing = send(&mut site, "a3", 60_000, ", ordering_key => 'a'");
     let next = send(&mut site, "a4", 60_000, ", ordering_key => 'a'");
     site.wait_for_state(next, "delivered");
     assert_eq!(logged(&mut site, failing), ("expired".to_owned(), 1, Some(500)));
@@ -219,7 +222,7 @@ fn expired_first_of_a_key_lets_the_next_go() {
 fn message_that_expires_behind_another_of_its_key_is_not_sent() {
     let mut site = Site::settled();
     site.receiver.on("/q", Behaviour::failing(1, 500));
-    site.queue("q", ", retry_schedule => array['2 s']::interval[]");
+    site.queue("q", ", retry_schedule => array['5 s']::interval[]");
     let first: i64 = site.value("select hooks.send('q', 'a1', ordering_key => 'a')");
     let second = send(&mut site, "a2", 100, ", ordering_key => 'a'");
     let third: i64 = site.value("select hooks.send('q', 'a3', ordering_key => 'a')");

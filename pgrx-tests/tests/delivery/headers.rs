@@ -78,7 +78,7 @@ fn every_attempt_carries_the_same_id_and_bytes_and_its_own_number_and_time() {
         let timestamp: u64 = request.header("webhook-timestamp").unwrap().parse().unwrap();
         let seconds = arrived_at(request).duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert!(
-            (seconds.saturating_sub(2)..=seconds).contains(&timestamp),
+            (seconds.saturating_sub(30)..=seconds).contains(&timestamp),
             "{timestamp}, {seconds}"
         );
     }

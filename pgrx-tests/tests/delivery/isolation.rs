@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use pg_hooks_tests::Behaviour;
 use pg_hooks_tests::wait::never_within;
+use pg_hooks_tests::{Behaviour, wait_until};
 use postgres::Client;
 
-use crate::site::{Site, assert_within, ms, run};
+use crate::site::{SOON, Site, assert_within, ms, run};
 
 /// A site whose receiver has a request and does not answer.
 fn hanging() -> Site {
@@ -21,7 +21,7 @@ fn hanging() -> Site {
 /// A session whose statements fail when they have to wait.
 fn impatient(site: &Site) -> Client {
     let mut client = site.connect();
-    run(&mut client, "set statement_timeout = '5 s'");
+    run(&mut client, "set statement_timeout = '30 s'");
     client
 }
 
@@ -49,7 +49,7 @@ fn worker_holds_no_transaction_while_a_receiver_hangs() {
 
 #[test]
 fn ddl_and_vacuum_go_on_while_a_receiver_hangs() {
-    let site = hanging();
+    let mut site = hanging();
     let mut client = impatient(&site);
     run(
         &mut client,
@@ -58,12 +58,12 @@ fn ddl_and_vacuum_go_on_while_a_receiver_hangs() {
     run(&mut client, "create index concurrently on t (n)");
     run(&mut client, "reindex index concurrently t_n_idx");
     run(&mut client, "delete from t");
-    run(&mut client, "vacuum t");
-    let size: i64 = client
-        .query_one("select pg_relation_size('t')", &[])
-        .unwrap()
-        .get(0);
-    assert_eq!(size, 0, "rows that a snapshot needs are not removed");
+    // Not at once while the server analyses tables by itself, which takes a snapshot.
+    wait_until("rows that no snapshot needs to be removed", SOON, || {
+        run(&mut client, "vacuum t");
+        let size = client.query_one("select pg_relation_size('t')", &[]);
+        size.unwrap().get::<_, i64>(0) == 0
+    });
     run(&mut client, "drop table t");
     run(&mut client, "vacuum full hooks.message");
     run(&mut client, "create index on hooks.message (created_at)");
@@ -72,7 +72,6 @@ fn ddl_and_vacuum_go_on_while_a_receiver_hangs() {
         "alter table hooks.attempt_default set (fillfactor = 90)",
     );
     site.receiver.release("/q");
-    let mut site = site;
     site.wait_until("select count(*) = 1 from hooks.message_log where state = 'delivered'");
 }
 
@@ -85,7 +84,8 @@ fn commit_is_noticed_at_once_although_the_worker_waits_for_a_lock() {
     let leader = site.leader();
     let waiting = format!("select exists (select from pg_locks where pid = {leader} and not granted)");
     let mut took = Vec::new();
-    for round in 1..=5 {
+    // The machine may be busy, but not each time; lock_timeout of the worker is 100 ms.
+    for round in 1..=20 {
         let slow = site.send("slow", "x");
         site.arrivals("slow", round);
         let mut other = site.connect();
@@ -97,10 +97,12 @@ fn commit_is_noticed_at_once_although_the_worker_waits_for_a_lock() {
         run(&mut other, "commit");
         let begun = Instant::now();
         site.arrivals("q", round);
-        took.push(begun.elapsed());
+        let elapsed = begun.elapsed();
         site.wait_for_state(slow, "delivered");
+        if elapsed <= ms(90) {
+            return;
+        }
+        took.push(elapsed);
     }
-    // The machine may be busy, but not each time; lock_timeout of the worker is 100 ms.
-    took.sort();
-    assert_within(format_args!("the least of {took:?}"), took[0], ms(0)..=ms(90));
+    panic!("it took {took:?}");
 }

@@ -16,7 +16,7 @@ use crate::site::{Site, arrived_at, ms};
 const NO_RETRY_SOON: &str = ", retry_schedule => array['1 hour']::interval[]";
 
 /// For what nothing but a lost wake can delay, and well before the next rescan.
-const AT_ONCE: std::time::Duration = ms(5_000);
+const AT_ONCE: std::time::Duration = ms(15_000);
 
 /// Sends a text with an ordering key through queue "q"; gives its id.
 #[track_caller]
@@ -121,7 +121,7 @@ fn message_on_the_wire_holds_back_its_key_and_nothing_else() {
 fn message_for_later_holds_back_its_key_until_then() {
     let mut site = Site::settled();
     site.queue("q", "");
-    let at: SystemTime = site.value("select clock_timestamp() + interval '700 ms'");
+    let at: SystemTime = site.value("select clock_timestamp() + interval '5 s'");
     site.value_with::<i64>(
         "select hooks.send('q', 'a1', at => $1, ordering_key => 'a')",
         &[&at],

@@ -30,7 +30,7 @@ fn pause_lets_what_is_on_the_wire_finish_and_holds_retries_back() {
     site.receiver.on("/hang", Behaviour::Hang);
     site.receiver.on("/fail", Behaviour::failing(1, 500));
     site.queue("hang", "");
-    site.queue("fail", ", retry_schedule => array['2 s']::interval[]");
+    site.queue("fail", ", retry_schedule => array['5 s']::interval[]");
     let (hanging, failing) = (site.send("hang", "x"), site.send("fail", "x"));
     site.arrival("hang");
     site.wait_for_state(failing, "retrying");
@@ -38,7 +38,7 @@ fn pause_lets_what_is_on_the_wire_finish_and_holds_retries_back() {
     let held = site.arrived("fail");
     site.receiver.release("/hang");
     site.wait_for_state(hanging, "delivered");
-    never_within("a paused queue tried again", ms(2_500), || {
+    never_within("a paused queue tried again", ms(6_500), || {
         site.arrived("fail") > held
     });
     site.run("select hooks.resume('fail')");
@@ -90,8 +90,10 @@ fn fewer_attempts_hold_for_messages_that_are_under_way() {
     let id = site.send("q", "x");
     site.wait_for_attempts(id, 2);
     site.run("select hooks.alter_queue('q', max_attempts => 1)");
+    let before = site.attempts(id).len();
     site.wait_for_state(id, "dead");
-    assert!(site.attempts(id).len() < 10);
+    // One may have been on the wire, and one more have begun before the leader heard of it.
+    assert!(site.attempts(id).len() <= before + 2);
 }
 
 #[test]
@@ -115,12 +117,12 @@ fn queue_with_messages_is_dropped_only_when_told_to_cancel_them() {
     site.queue("q", ", retry_schedule => array['1 hour']::interval[]");
     let failed = site.send("q", "failed");
     site.wait_for_state(failed, "retrying");
-    let later: i64 = site.value("select hooks.send('q', 'later', at => now() + interval '2 s')");
+    let later: i64 = site.value("select hooks.send('q', 'later', at => now() + interval '5 s')");
     assert_eq!(refusal(&mut site.client, "select hooks.drop_queue('q')"), "2BP01");
     let cancelled: i64 = site.value("select hooks.drop_queue('q', cancel_messages => true)");
     assert_eq!(cancelled, 2);
     assert_eq!(site.state(failed).as_deref(), Some("cancelled"));
-    never_within("a cancelled message was sent", ms(2_500), || {
+    never_within("a cancelled message was sent", ms(5_500), || {
         site.arrived("q") > 1
     });
     assert_eq!(site.attempts(later).len(), 0);

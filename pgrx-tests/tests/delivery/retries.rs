@@ -8,7 +8,7 @@ use pg_hooks_tests::{Answer, Behaviour};
 use crate::site::{Attempt, SOON, Site, assert_within, between, ms};
 
 /// From the end of an attempt to when its retry is due, for a worker that is busy elsewhere.
-const SLACK: Duration = ms(5_000);
+const SLACK: Duration = ms(15_000);
 
 /// Asserts that an attempt began after the one before by `delay`, give or take the jitter.
 #[track_caller]

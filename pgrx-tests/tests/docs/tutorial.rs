@@ -93,11 +93,14 @@ fn wait_until_all_is_sent(cluster: &Cluster, block: &Block) {
             }
             let waiting = "select (select count(*) from hooks.message as m
                                    where m.queue_id in (select q.id from hooks.queue as q where q.active)),
-                                  (select count(*) from hooks.cron where active and next_run_at <= now())";
+                                  (select count(*) from hooks.cron where active and next_run_at <= now()),
+                                  (select coalesce(sum(in_flight), 0) from hooks.worker)";
             let row = client.query_one(waiting, &[]).unwrap();
-            match (row.get::<_, i64>(0), row.get::<_, i64>(1)) {
-                (0, 0) => Ok(()),
-                (messages, ticks) => Err(format!("{messages} messages and {ticks} ticks wait")),
+            match [0, 1, 2].map(|column| row.get::<_, i64>(column)) {
+                [0, 0, 0] => Ok(()),
+                [messages, ticks, shown] => Err(format!(
+                    "{messages} messages and {ticks} ticks wait, {shown} are shown as on the wire"
+                )),
             }
         },
     );

@@ -10,7 +10,7 @@ fn event_status_tells_of_each_message() {
     site.receiver.on("/retrying", Behaviour::status(503));
     site.queue("good", "");
     site.queue("dead", ", max_attempts => 1");
-    site.queue("retrying", "");
+    site.queue("retrying", ", retry_schedule => '{1 day}'");
     site.queue("waiting", ", active => false");
     site.run(
         "select hooks.subscribe('a', name) from hooks.queue order by id; select hooks.publish('a', '1')",

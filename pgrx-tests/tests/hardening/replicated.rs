@@ -1,10 +1,8 @@
 //! Changes that fire no trigger, as those that replication applies.
 
-use std::time::Duration;
-
 use pg_hooks_tests::{Cluster, wait_until};
 
-use crate::site::Site;
+use crate::site::{AT_ONCE, Site};
 
 fn cluster() -> Cluster {
     Cluster::builder()
@@ -36,7 +34,7 @@ fn replicate(site: &mut Site, script: &str) {
 /// Sends until one arrives at `/new`: the change is followed some time after the rescan interval.
 #[track_caller]
 fn assert_followed(site: &mut Site) {
-    wait_until("a message at the new URL", Duration::from_secs(5), || {
+    wait_until("a message at the new URL", AT_ONCE, || {
         site.send("old", "after");
         site.wait_until("select not exists (select from hooks.message)");
         site.arrived("new") > 0

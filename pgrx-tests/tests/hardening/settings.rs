@@ -70,7 +70,7 @@ const STORED: &str = r#"
       union all
       select 'subscription ' || (to_jsonb(s) - '{created_at,updated_at}'::text[])::text from hooks.subscription as s
       union all
-      select 'cron ' || (to_jsonb(c) - '{created_at,updated_at}'::text[])::text from hooks.cron as c
+      select 'cron ' || (to_jsonb(c) - '{created_at,updated_at,next_run_at}'::text[])::text from hooks.cron as c
       union all
       select 'auth ' || (to_jsonb(a) - '{created_at,updated_at}'::text[])::text from hooks.auth as a
       union all

@@ -85,7 +85,7 @@ fn frozen_message_is_sent_in_time() {
         "select extract(epoch from to_timestamp({} / 1e6) - due_at)::float8 from hooks.message_log",
         request.arrived.unix_us
     ));
-    assert!((0.0..5.0).contains(&late), "{late} s late");
+    assert!((0.0..15.0).contains(&late), "{late} s late");
 }
 
 #[test]

@@ -59,7 +59,6 @@ fn rate_limit_spreads_messages_after_a_burst() {
     site.receiver.wait_for("/q", 25, SOON);
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(950), "25 messages in {took:?}");
-    assert!(took < Duration::from_secs(8), "25 messages in {took:?}");
 }
 
 #[test]
@@ -70,13 +69,12 @@ fn retry_after_holds_the_whole_queue_back_and_adds_no_attempt() {
     site.receiver
         .on("/q", Behaviour::Script(vec![busy, Behaviour::status(200)]));
     site.send(5);
-    site.receiver.wait_for("/q", 1, SOON);
-    never_within(
-        "a message goes while the receiver asked for a pause",
-        Duration::from_millis(1500),
-        || site.receiver.requests("/q").len() > 1,
-    );
     let requests = site.receiver.wait_for("/q", 6, SOON);
+    let pause = requests[1].arrived.at.duration_since(requests[0].arrived.at);
+    assert!(
+        pause >= Duration::from_millis(1500),
+        "the receiver asked for 2 s, and got {pause:?}"
+    );
     assert_eq!(requests.len(), 6, "one retry and five messages");
 }
 
@@ -103,14 +101,11 @@ fn gone_receiver_disables_the_queue_and_resume_enables_it() {
     assert_eq!(site.state(), None);
 }
 
-/// Longer than the test takes until then.
-const LATE: Duration = Duration::from_secs(5);
-
 #[test]
 fn old_receiver_that_answers_410_late_does_not_disable_the_queue_that_was_sent_elsewhere() {
     let mut site = site("min_backoff => '50 ms', max_backoff => '50 ms'");
-    let gone = Behaviour::After(LATE, Box::new(Behaviour::status(410)));
-    site.receiver.on("/q", gone);
+    site.receiver
+        .on("/q", Behaviour::Barrier(usize::MAX, Answer::new(410)));
     site.send(1);
     site.receiver.wait_for("/q", 1, SOON);
     let elsewhere = site.receiver.url("/new");
@@ -118,6 +113,8 @@ fn old_receiver_that_answers_410_late_does_not_disable_the_queue_that_was_sent_e
         .execute("select hooks.alter_queue('q', url => $1)", &[&elsewhere])
         .expect("the queue is sent elsewhere");
     site.send(1);
+    site.receiver.wait_for("/new", 1, SOON);
+    site.receiver.release("/q");
     site.receiver.wait_for("/new", 2, SOON);
     assert!(site.active());
     assert_eq!(site.state(), None);
@@ -152,6 +149,9 @@ fn failures_at_the_old_url_are_not_shown_of_a_queue_that_was_sent_elsewhere() {
     }
 }
 
+/// Longer than a queue takes to be disabled.
+const LATE: Duration = Duration::from_secs(2);
+
 #[test]
 fn queue_that_was_disabled_stays_shown_as_disabled_when_earlier_attempts_succeed() {
     let mut site =
@@ -160,10 +160,10 @@ fn queue_that_was_disabled_stays_shown_as_disabled_when_earlier_attempts_succeed
     site.receiver.on(
         "/q",
         Behaviour::Script(vec![
-            after(2 * LATE / 5, 200),
+            after(LATE, 200),
             Behaviour::status(500),
             Behaviour::status(500),
-            after(LATE / 5, 410),
+            after(LATE / 2, 410),
         ]),
     );
     site.send(4);
