@@ -20,6 +20,7 @@ pub mod nemesis;
 mod plan;
 pub mod reception;
 mod run;
+pub mod standstill;
 mod wire;
 pub mod workload;
 mod world;

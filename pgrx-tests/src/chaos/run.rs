@@ -66,6 +66,7 @@ pub fn run_sabotaged(plan: &Plan, sabotage: &Sabotage) -> Result<Report> {
         tables,
         disturbances,
         clock: world.clock.shifts(),
+        standstills: world.watch.seen(),
         max_in_flight: MAX_IN_FLIGHT,
         planned: plan.messages,
         ticks_until_us,

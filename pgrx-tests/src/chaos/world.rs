@@ -11,6 +11,7 @@ use super::Plan;
 use super::identity::Identity;
 use super::journal::{Intent, Journal, Outcome, now_us};
 use super::reception::{Desk, Reception, TIMEOUT};
+use super::standstill::Watch;
 use super::wire::Wire;
 use super::workload::{Form, Kind, Queue};
 use crate::clock::Clock;
@@ -72,6 +73,7 @@ pub struct World {
     pub database: String,
     pub dns: Dns,
     pub clock: Clock,
+    pub watch: Watch,
     pub patience: Duration,
     cluster: RwLock<Arc<Cluster>>,
     /// The log of servers that are gone.
@@ -121,6 +123,7 @@ impl World {
             database,
             dns,
             clock,
+            watch: Watch::start(),
             patience: plan.patience,
             cluster: RwLock::new(Arc::new(cluster)),
             past_logs: Mutex::default(),

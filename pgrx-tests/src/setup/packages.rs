@@ -79,9 +79,14 @@ else
   policy=
 fi
 trap 'rm -f "$no_cluster" ${policy:+"$policy"}; rmdir --ignore-fail-on-non-empty "${no_cluster%/*}" 2>/dev/null || true' EXIT
-# A mirror may be away for a moment, and an unattended upgrade at work.
+# A mirror may be away for a moment, and an unattended upgrade at work. For the lists, apt does not wait.
 patient='-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300'
-apt-get $patient update
+tries=0
+until apt-get $patient update; do
+  tries=$((tries + 1))
+  [ "$tries" -lt 10 ]
+  sleep 10
+done
 apt-get $patient install -y --no-install-recommends "$@"
 "#;
 

@@ -35,14 +35,13 @@ fn processes_show_what_they_are_and_that_they_wait() {
 
 #[test]
 fn worker_holds_back_no_xmin_while_receivers_hang() {
-    let cluster = Cluster::shared();
-    let receiver = Receiver::start();
-    let (_, mut client) = database(cluster);
-    queue(&mut client, "q", &receiver.url("/q"));
-    earn_slots(&receiver, &mut client, "q", 64);
-    receiver.on("/q", Behaviour::Hang);
+    let rig = Rig::start_with(Cluster::builder().setting("hooks.rescan_interval", "1h"));
+    let (_, mut client) = rig.database();
+    rig.queue(&mut client, "q");
+    rig.earn_slots(&mut client, "q", 64);
+    rig.hang("q");
     send_many(&mut client, "q", 64);
-    receiver.wait_for("/q", 64, SOON);
+    rig.receiver.wait_for("/q", 64, SOON);
     let leading = wait_for_leader(&mut client);
     // What was delivered before is folded a while after it was counted, in a transaction.
     wait_until("all counts to be folded", SOON, || {
@@ -80,6 +79,9 @@ fn idle_worker_runs_no_transaction_and_takes_no_time() {
         .unwrap();
     wait_for_delivered(&mut client, 1);
     let leading = wait_for_leader(&mut client);
+    wait_until("all counts to be folded", SOON, || {
+        value::<bool>(&mut client, "select not exists (select from hooks.tally_log)")
+    });
     drop(client);
     let mut postgres = rig.cluster.connect("postgres");
     let transactions = "select xact_commit + xact_rollback from pg_stat_database where datname = $1";
@@ -89,7 +91,7 @@ fn idle_worker_runs_no_transaction_and_takes_no_time() {
             .unwrap()
             .get::<_, i64>(0)
     };
-    // What was delivered is folded into the statistics a second later, and those of the server come in late.
+    // The statistics of the server come in late.
     let mut before = count();
     wait_until("the statistics to settle", SOON, || {
         std::thread::sleep(Duration::from_millis(1_500));
@@ -117,7 +119,7 @@ fn worker_stays_small_and_leaks_no_file() {
     let earlier = rig.earn_slots(&mut client, "q", 256);
     rig.hang("q");
     send_many(&mut client, "q", 256);
-    rig.receiver.wait_for("/q", 256, Duration::from_secs(10));
+    rig.receiver.wait_for("/q", 256, SOON);
     assert_eq!(rig.receiver.peak_in_flight("/q"), 256);
     rig.receiver.on("/q", Behaviour::status(200));
     rig.receiver.release("/q");

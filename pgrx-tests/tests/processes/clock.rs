@@ -50,7 +50,7 @@ fn work_that_failed_is_taken_up_again_when_the_clock_is_set_back() {
     deliver(&rig.receiver, &mut client, "q", "before");
     let leading = wait_for_leader(&mut client);
     client
-        .batch_execute("select hooks.send('q', 'due under lock', at => now() + interval '5 seconds')")
+        .batch_execute("select hooks.send('q', 'due under lock', at => now() + interval '10 seconds')")
         .unwrap();
     let mut locker = rig.cluster.connect(&name);
     locker.batch_execute("begin; lock table hooks.message").unwrap();

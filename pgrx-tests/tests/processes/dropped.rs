@@ -13,7 +13,7 @@ use crate::rig::{
 use crate::vitals::logged;
 
 /// Less than the timeout of a request that hangs.
-const PROMPTLY: Duration = Duration::from_secs(8);
+const PROMPTLY: Duration = Duration::from_secs(12);
 /// PostgreSQL waits 5 s for other sessions to leave before it refuses to drop their database; the rest is for a
 /// busy machine, here as below.
 const REFUSED: Duration = Duration::from_secs(15);

@@ -50,7 +50,7 @@ fn whenever_the_leader_is_terminated_the_other_delivers_at_once() {
         sent.push(send(&mut client, "q", "stored during an election"));
         rig.receiver.wait_for("/q", sent.len(), SOON);
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(6), "round {round}: {took:?}");
+        assert!(took < Duration::from_secs(12), "round {round}: {took:?}");
         assert_eq!(wait_for_successor(&mut client, leading), following);
     }
     wait_for_follower(&mut client);
@@ -76,7 +76,7 @@ fn leader_with_hanging_requests_is_succeeded_soon() {
     let begun = Instant::now();
     terminate(leading);
     let took = deliver(&rig.receiver, &mut client, "q", "hello");
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(12), "{took:?}");
     wait_for_delivered(&mut client, 17);
     println!(
         "lead taken over from 16 hanging requests in {:?}",

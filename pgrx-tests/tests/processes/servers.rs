@@ -76,6 +76,9 @@ fn standby_sends_nothing_until_it_is_promoted() {
     let primary = Rig::start();
     let (name, mut client) = primary.database();
     primary.queue(&mut client, "q");
+    // Longer than it takes to start a standby.
+    let patient = "select hooks.alter_queue('q', timeout => '5 minutes')";
+    client.batch_execute(patient).unwrap();
     primary.hang("q");
     send(&mut client, "q", "hangs on the primary");
     primary.receiver.wait_for("/q", 1, SOON);
@@ -107,7 +110,7 @@ fn standby_sends_nothing_until_it_is_promoted() {
     primary.cluster.stop(StopMode::Immediate);
     primary.receiver.on("/q", pg_hooks_tests::Behaviour::status(200));
     reader.batch_execute("select pg_promote()").unwrap();
-    primary.receiver.wait_for("/q", 4, Duration::from_secs(10));
+    primary.receiver.wait_for("/q", 4, SOON);
     wait_for_delivered(&mut reader, 2);
 }
 

@@ -13,6 +13,9 @@ use crate::rig::{
 };
 use crate::vitals::{launcher, workers};
 
+/// Less than the timeout of a request that hangs.
+const PROMPTLY: Duration = Duration::from_secs(12);
+
 fn terminate(client: &mut Client, pid: i32) {
     let query = "select pg_terminate_backend($1)";
     assert!(client.query_one(query, &[&pid]).unwrap().get::<_, bool>(0));
@@ -24,16 +27,16 @@ fn terminated_worker_is_back_within_seconds() {
     let receiver = Receiver::start();
     let (_, mut client) = database(cluster);
     queue(&mut client, "q", &receiver.url("/q"));
-    for _ in 0..3 {
+    for round in 1..=3 {
         let leading = wait_for_leader(&mut client);
         let begun = Instant::now();
         terminate(&mut client, leading);
         deliver(&receiver, &mut client, "q", "hello");
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(8), "{took:?}");
+        assert!(took < PROMPTLY, "{took:?}");
+        wait_for_delivered(&mut client, round);
         assert_ne!(wait_for_leader(&mut client), leading);
     }
-    wait_for_delivered(&mut client, 3);
     assert_eq!(arrived(&receiver, "q"), [1, 2, 3]);
 }
 
@@ -55,7 +58,7 @@ fn worker_that_is_terminated_while_requests_hang_is_back_soon() {
     deliver(&receiver, &mut client, "q", "hello");
     let took = begun.elapsed();
     println!("back after {took:?} with 64 hanging requests");
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < PROMPTLY, "{took:?}");
 }
 
 /// What runs is cancelled; what the I/O threads have finished meanwhile is recorded.
@@ -85,9 +88,21 @@ fn worker_that_is_terminated_within_a_long_statement_ends_at_once_and_records_wh
     terminate(&mut client, leading);
     wait_for_successor(&mut client, leading);
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < 2 * PROMPTLY, "{took:?}");
     wait_for_delivered(&mut client, 1);
     assert_eq!(arrived(&rig.receiver, "q").len(), 1, "it was recorded");
+}
+
+/// Some look into a database of which the launcher knows nothing, and leave.
+fn wait_for_workers(client: &mut Client, count: usize) -> Vec<i32> {
+    wait_until(format_args!("{count} workers"), SOON, || {
+        let found = workers(client);
+        if found.len() == count {
+            Ok(found)
+        } else {
+            Err(format!("{found:?}"))
+        }
+    })
 }
 
 #[test]
@@ -95,7 +110,7 @@ fn terminated_launcher_is_back_and_starts_no_worker_twice() {
     let rig = Rig::start();
     let (_, mut client) = rig.database();
     rig.queue(&mut client, "q");
-    let before = workers(&mut client);
+    let before = wait_for_workers(&mut client, 1);
     let old = launcher(&mut client).unwrap();
     terminate(&mut client, old);
     deliver(&rig.receiver, &mut client, "q", "without a launcher");
@@ -104,8 +119,7 @@ fn terminated_launcher_is_back_and_starts_no_worker_twice() {
     });
     let (_, mut other) = rig.database();
     assert!(leader(&mut other).is_some());
-    let after = workers(&mut client);
-    assert_eq!(after.len(), 2);
+    let after = wait_for_workers(&mut client, 2);
     assert!(
         before.iter().all(|pid| after.contains(pid)),
         "{before:?} {after:?}"
@@ -154,7 +168,7 @@ fn stopped_worker_goes_on_where_it_was() {
         rig.receiver.count() > 1
     });
     drop(stopped);
-    rig.receiver.wait_for("/q", 2, Duration::from_secs(5));
+    rig.receiver.wait_for("/q", 2, SOON);
     wait_for_delivered(&mut client, 2);
     assert_eq!(arrived(&rig.receiver, "q"), [1, 2]);
     assert_eq!(leader(&mut client), Some(leading));

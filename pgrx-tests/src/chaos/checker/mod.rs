@@ -21,6 +21,7 @@ use super::evidence::Tables;
 use super::identity::Identity;
 use super::journal::Notes;
 use super::reception::Arrival;
+use super::standstill::Standstill;
 use crate::clock::Shifts;
 pub use verdict::{Figures, Finding, Offence, Verdict};
 
@@ -41,6 +42,7 @@ pub struct Evidence {
     pub disturbances: Vec<Disturbance>,
     /// How far the server's clock was off.
     pub clock: Shifts,
+    pub standstills: Vec<Standstill>,
     /// Most messages that may have been on the wire at a crash.
     pub max_in_flight: usize,
     /// How many messages writers were to store.

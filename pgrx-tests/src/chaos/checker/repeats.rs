@@ -90,7 +90,8 @@ impl<'a> Excuses<'a> {
     }
 }
 
-/// Whether the worker says that it gave up before the answer was read, and it was slow or stood still at that time.
+/// Whether the worker says that it gave up before the answer was read, and it was slow or stood still at that time,
+/// or the whole machine did.
 pub fn was_unheard(evidence: &Evidence, accepted: &Arrival, until_us: i64) -> bool {
     let timeout_us = i64::try_from(TIMEOUT.as_micros()).unwrap_or(i64::MAX);
     let attempt = (accepted.message_id, accepted.attempt);
@@ -100,7 +101,14 @@ pub fn was_unheard(evidence: &Evidence, accepted: &Arrival, until_us: i64) -> bo
     let slow = accepted
         .answered_us
         .is_some_and(|answered_us| answered_us - accepted.at_us > timeout_us / 2);
-    evidence.tables.failures.contains_key(&attempt) && (stalled || slow)
+    // The receiver, too, may have read the request only after that.
+    let began_us = accepted.at_us - timeout_us;
+    let ended_us = accepted.answered_us.unwrap_or(accepted.at_us) + timeout_us;
+    let frozen = evidence
+        .standstills
+        .iter()
+        .any(|it| it.from_us <= ended_us && began_us <= it.until_us);
+    evidence.tables.failures.contains_key(&attempt) && (stalled || slow || frozen)
 }
 
 fn tell(evidence: &Evidence, accepted: &Arrival, next: &Arrival, verdict: &mut Verdict) {

@@ -9,6 +9,7 @@ use crate::chaos::evidence::End;
 use crate::chaos::identity::Identity;
 use crate::chaos::journal::{Cancel, Entry, Intent, Outcome};
 use crate::chaos::reception::{Arrival, Reply};
+use crate::chaos::standstill::Standstill;
 use crate::chaos::workload::{Form, Kind, Queue};
 
 const SECOND: i64 = 1_000_000;
@@ -473,6 +474,26 @@ fn request_that_the_network_kept_is_none_that_was_sent_again() {
     });
     story.assert(&[]);
     story.evidence.tables.failures.clear();
+    story.assert(&[Offence::Repeated]);
+}
+
+#[test]
+fn answer_that_came_while_the_machine_stood_still_may_be_unheard() {
+    let mut story = Story::new();
+    let identity = story.delivered(None);
+    let accepted = story.evidence.arrivals[0].clone();
+    let again = story.arrival(identity, 2, Reply::Accepted);
+    let until_us = again.at_us;
+    story.evidence.standstills = vec![Standstill {
+        from_us: accepted.at_us - 3 * SECOND,
+        until_us: accepted.at_us,
+    }];
+    story.assert(&[Offence::Repeated]);
+    let noted = ((accepted.message_id, accepted.attempt), "timeout".to_owned());
+    story.evidence.tables.failures.extend([noted]);
+    story.assert(&[]);
+    story.evidence.standstills[0].from_us = until_us + 3 * SECOND;
+    story.evidence.standstills[0].until_us = until_us + 4 * SECOND;
     story.assert(&[Offence::Repeated]);
 }
 
