@@ -2,7 +2,7 @@
 
 use pg_hooks_tests::Cluster;
 
-use crate::site::{Site, assert_every_second};
+use crate::site::Site;
 
 fn replicate(site: &mut Site, script: &str) {
     site.run(&format!(
@@ -22,7 +22,7 @@ fn rows_that_are_replicated_are_followed() {
         "insert into hooks.cron (name, queue_id, schedule, missed, next_run_at)
          select 'a', id, 'every 1 second', 'all', date_trunc('second', now()) + interval '1 s' from hooks.queue",
     );
-    assert_every_second(&site.wait_for_ticks("q", 3));
+    site.wait_for_ticks_each("q", 3, 1);
     replicate(&mut site, "update hooks.cron set active = false");
     site.wait_until("select clock_timestamp() > last_run_at + interval '3 s' from hooks.cron");
     replicate(
@@ -54,7 +54,7 @@ fn row_that_is_not_valid_stops_no_other() {
          union all select 'zone', hooks.queue_id('bad'), '@daily', 'Mars/Olympus', now()",
     );
     site.run("select hooks.schedule('good', 'good', 'every 1 second', missed => 'all')");
-    assert_every_second(&site.wait_for_ticks("good", 3));
+    site.wait_for_ticks_each("good", 3, 1);
     let log = site.cluster.log();
     assert!(
         log.contains("which is not valid: time zone \"Mars/Olympus\" is not known"),
@@ -98,7 +98,7 @@ fn filter_that_cannot_be_evaluated_stops_no_schedule() {
         "select hooks.subscribe('**', 'q');
          select hooks.schedule('e', event => 'tick', schedule => 'every 1 second', missed => 'all')",
     );
-    assert_every_second(&site.wait_for_ticks("q", 2));
+    site.wait_for_ticks_each("q", 2, 1);
 }
 
 /// Of a class that says nothing of data, and is not that of the filter itself.
@@ -115,7 +115,7 @@ fn entry_with_an_error_of_any_class_rests_alone() {
          select hooks.schedule('q', 'q', schedule => 'every 1 second', missed => 'all');
          commit",
     );
-    assert_every_second(&site.wait_for_ticks("q", 3));
+    site.wait_for_ticks_each("q", 3, 1);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn entry_of_a_prepared_transaction_runs_once_it_is_committed() {
         "begin; select hooks.schedule('a', 'q', 'every 1 second', missed => 'all'); prepare transaction 'p'",
     );
     site.run("commit prepared 'p'");
-    assert_every_second(&site.wait_for_ticks("q", 2));
+    site.wait_for_ticks_each("q", 2, 1);
 }
 
 #[test]

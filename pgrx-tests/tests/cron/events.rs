@@ -1,6 +1,6 @@
 //! Schedules that publish events.
 
-use crate::site::{INVALID, Site, assert_each_once, assert_every_second};
+use crate::site::{INVALID, Site};
 
 #[test]
 fn tick_publishes_one_event_to_all_who_subscribed() {
@@ -45,9 +45,7 @@ fn each_second_has_its_event() {
         "select hooks.subscribe('**', 'q');
          select hooks.schedule('a', event => 'tick', schedule => 'every 1 second', missed => 'all')",
     );
-    let ticks = site.wait_for_ticks("q", 3);
-    assert_each_once(&ticks);
-    assert_every_second(&ticks);
+    site.wait_for_ticks_each("q", 3, 1);
     assert_eq!(site.receiver.requests("/q")[0].text(), "{}");
 }
 
@@ -75,7 +73,7 @@ fn transforms_are_not_run() {
          select hooks.subscribe('**', 'transformed', transform => 'public.t');
          select hooks.schedule('a', event => 'tick', schedule => 'every 1 second', missed => 'all')",
     );
-    assert_every_second(&site.wait_for_ticks("plain", 2));
+    site.wait_for_ticks_each("plain", 2, 1);
     site.run("select hooks.pause_schedule('a')");
     site.settle();
     assert_eq!(site.arrived("transformed"), 0);

@@ -2,7 +2,7 @@
 
 use pg_hooks_tests::Behaviour;
 
-use crate::site::{INVALID, Site, assert_each_once, assert_every_second};
+use crate::site::{INVALID, Site, assert_each_once};
 
 #[test]
 fn overlap_skip_leaves_ticks_out_while_a_message_is_unfinished() {
@@ -46,7 +46,7 @@ fn overlap_is_allowed_by_default() {
     site.receiver.on("/q", Behaviour::Hang);
     site.queue("q", ", timeout => '60 s'");
     site.run("select hooks.schedule('a', 'q', 'every 1 second', missed => 'all')");
-    assert_every_second(&site.wait_for_ticks("q", 3));
+    site.wait_for_ticks_each("q", 3, 1);
     let stored: i64 = site.value("select count(*) from hooks.message");
     assert!(stored >= 3);
 }

@@ -184,6 +184,22 @@ impl<'a> Site<'a> {
         })
     }
 
+    /// Waits until so many have come and none between them is missing, so many seconds apart. Those that are made up
+    /// for go out side by side, in any order.
+    #[track_caller]
+    pub fn wait_for_ticks_each(&mut self, name: &str, count: usize, seconds: i64) -> Vec<Tick> {
+        let what = format_args!("{count} ticks at /{name}, {seconds} s apart").to_string();
+        wait_until(what, SOON, || {
+            let ticks = self.ticks(name);
+            let mut pairs = ticks.windows(2);
+            if ticks.len() >= count && pairs.all(|pair| pair[0].at + seconds == pair[1].at) {
+                Ok(ticks)
+            } else {
+                Err(format!("{ticks:?}"))
+            }
+        })
+    }
+
     /// The server's clock, in Unix time.
     #[track_caller]
     pub fn now(&mut self) -> i64 {

@@ -2,7 +2,7 @@
 
 use pg_hooks_tests::{Behaviour, Cluster};
 
-use crate::site::{Site, assert_each_once, assert_every_second, run};
+use crate::site::{Site, assert_each_once, run};
 
 #[test]
 fn tick_makes_one_message_with_body_headers_and_the_time() {
@@ -47,8 +47,7 @@ fn every_second_makes_one_message_each_second_at_once() {
     let mut site = Site::new();
     site.queue("q", "");
     site.run("select hooks.schedule('a', 'q', 'every 1 second', 'x', missed => 'all')");
-    let ticks = site.wait_for_ticks("q", 5);
-    assert_every_second(&ticks);
+    let ticks = site.wait_for_ticks_each("q", 5, 1);
     let requests = site.receiver.requests("/q");
     let delays = ticks.iter().map(|tick| {
         let request = requests
@@ -71,12 +70,8 @@ fn seconds_field_is_followed() {
     let mut site = Site::new();
     site.queue("q", "");
     site.run("select hooks.schedule('a', 'q', '*/2 * * * * *', 'x', missed => 'all')");
-    let ticks = site.wait_for_ticks("q", 3);
+    let ticks = site.wait_for_ticks_each("q", 3, 2);
     assert!(ticks.iter().all(|tick| tick.at % 2 == 0), "{ticks:?}");
-    assert!(
-        ticks.windows(2).all(|pair| pair[1].at - pair[0].at == 2),
-        "{ticks:?}"
-    );
 }
 
 /// platformatic pg-hooks made 6,534 messages of a schedule of one second in 12 seconds, as each retry
@@ -87,7 +82,7 @@ fn receiver_that_fails_does_not_multiply_ticks() {
     site.receiver.on("/q", Behaviour::status(503));
     site.queue(
         "q",
-        ", max_attempts => 100, min_backoff => '50 ms', max_backoff => '50 ms', breaker_threshold => null",
+        ", max_attempts => 100, min_backoff => '100 ms', max_backoff => '100 ms', breaker_threshold => null",
     );
     let begun = site.now();
     site.run("select hooks.schedule('a', 'q', 'every 1 second', 'x')");
@@ -122,7 +117,7 @@ fn paused_queue_keeps_the_messages_of_ticks() {
     site.run("select hooks.schedule('a', 'q', 'every 1 second', 'x', missed => 'all')");
     site.wait_until("select count(*) >= 3 from hooks.message");
     site.run("select hooks.resume('q')");
-    assert_every_second(&site.wait_for_ticks("q", 3));
+    site.wait_for_ticks_each("q", 3, 1);
 }
 
 /// The row decides, and not what the leader remembers of it.
@@ -169,10 +164,10 @@ fn row_that_somebody_has_locked_delays_no_other_and_runs_later() {
         "begin; select from hooks.cron where name = 'locked' for update",
     );
     let (before, free) = (site.arrived("locked"), site.arrived("free"));
-    assert_every_second(&site.wait_for_ticks("free", free + 3));
+    site.wait_for_ticks_each("free", free + 3, 1);
     assert!(site.arrived("locked") <= before + 1);
     run(&mut other, "rollback");
-    assert_every_second(&site.wait_for_ticks("locked", before + 3));
+    site.wait_for_ticks_each("locked", before + 3, 1);
 }
 
 #[test]
@@ -186,7 +181,7 @@ fn entry_that_cannot_run_stops_no_other() {
          select hooks.schedule('bad', 'bad', 'every 1 second')",
     );
     let seen = site.arrived("good");
-    assert_every_second(&site.wait_for_ticks("good", seen + 3));
+    site.wait_for_ticks_each("good", seen + 3, 1);
     assert_eq!(site.arrived("bad"), 0);
     site.run("alter table hooks.cron drop constraint bad_one_never_ran; update hooks.cron set description = 'mended'");
     site.wait_for_ticks("bad", 1);
@@ -202,6 +197,6 @@ fn schedule_runs_on_while_others_hold_transactions_open() {
         "begin isolation level repeatable read; select from hooks.cron",
     );
     site.run("select hooks.schedule('a', 'q', 'every 1 second', missed => 'all')");
-    assert_every_second(&site.wait_for_ticks("q", 3));
+    site.wait_for_ticks_each("q", 3, 1);
     drop(other);
 }

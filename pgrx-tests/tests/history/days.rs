@@ -123,12 +123,16 @@ fn days_are_those_of_utc_whatever_the_zone_of_a_session() {
 #[test]
 fn day_that_was_taken_out_of_the_extension_is_kept() {
     let mut site = site();
-    add_day(&mut site, "attempt", "'2020-02-03'");
-    add_day(&mut site, "attempt", "'2020-02-04'");
+    // In one transaction, as the worker drops such old days when it sees them.
     site.run(
-        "alter extension pg_hooks drop table hooks.attempt_20200203;
+        "begin;
+         lock table only hooks.attempt in access exclusive mode;
+         lock table hooks.attempt_default in access exclusive mode;
+         select hooks.add_history_day('attempt', '2020-02-03'), hooks.add_history_day('attempt', '2020-02-04');
+         alter extension pg_hooks drop table hooks.attempt_20200203;
          select hooks.drop_history_day('attempt', '2020-02-03', true);
-         select hooks.drop_history_day('attempt', '2020-02-04', true)",
+         select hooks.drop_history_day('attempt', '2020-02-04', true);
+         commit",
     );
     assert!(site.value::<bool>(
         "select to_regclass('hooks.attempt_20200203') is not null and to_regclass('hooks.attempt_20200204') is null"

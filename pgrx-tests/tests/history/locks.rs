@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use pg_hooks_tests::Cluster;
-use pg_hooks_tests::site::{Site, run};
+use pg_hooks_tests::site::{SOON, Site, run};
+use pg_hooks_tests::{Cluster, wait_until};
 
 use crate::add_day;
 
@@ -77,7 +77,10 @@ fn day_that_readers_come_to_without_a_gap_is_dropped_all_the_same() {
         })
         .collect();
     add_day(&mut site, "attempt", "'2020-01-01'");
-    site.wait_until("select to_regclass('hooks.attempt_20200101') is null");
+    // It is tried a hundred times without waiting before.
+    wait_until("the day to be dropped", 4 * SOON, || {
+        site.value::<bool>("select to_regclass('hooks.attempt_20200101') is null")
+    });
     reading.store(false, Ordering::Relaxed);
     for reader in readers {
         reader.join().unwrap();

@@ -11,13 +11,10 @@ fn site() -> Site {
     for name in ["a", "b", "c"] {
         site.queue(name, ", active => false");
     }
+    let today: String = site.value("select format('date %L', (now() at time zone 'UTC')::date)");
     for days in 1..=5 {
         for relation in ["attempt", "message_log"] {
-            add_day(
-                &mut site,
-                relation,
-                &format!("(now() at time zone 'UTC')::date - {days}"),
-            );
+            add_day(&mut site, relation, &format!("{today} - {days}"));
         }
     }
     site.run(

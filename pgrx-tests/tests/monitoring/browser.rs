@@ -36,7 +36,7 @@ const HARNESS: &str = r#"<!doctype html><meta charset="utf-8"><body style="margi
   });
 </script>"#;
 
-/// Status with which timeout(1) ends.
+/// Status with which timeout(1) ends, unless it had to kill, and itself as well.
 const TIMED_OUT: i32 = 124;
 
 /// Loads a page from a file, and gives what is seen of it; a complaint on the console fails the test.
@@ -52,7 +52,7 @@ pub fn look(page: &str, width: u32, scheme: Scheme) -> Value {
     .expect("the harness is written");
     let mut output = run_browser(&file("harness.html"), &file("profile"), scheme);
     // A browser that hangs says nothing about the page, unless the next one does so too.
-    if output.status.code() == Some(TIMED_OUT) {
+    if output.status.code().is_none_or(|code| code == TIMED_OUT) {
         eprintln!("chromium hung, and is started once more");
         output = run_browser(&file("harness.html"), &file("second-profile"), scheme);
     }

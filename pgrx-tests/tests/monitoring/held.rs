@@ -1,7 +1,7 @@
 //! Queues that send nothing are shown so, with the reason that counts, and until they send again.
 
-use pg_hooks_tests::Behaviour;
-use pg_hooks_tests::site::Site;
+use pg_hooks_tests::site::{SOON, Site};
+use pg_hooks_tests::{Behaviour, wait_until};
 use serde_json::Value;
 
 fn state(site: &mut Site) -> String {
@@ -113,7 +113,11 @@ fn breaker_that_a_new_worker_closes_is_told_of() {
             .contains("\"hooks.queue.tripped\"")
     );
     site.run("select count(pg_terminate_backend(pid)) from hooks.worker");
-    let told: Value = serde_json::from_str(site.arrivals("ops", 2)[1].text()).expect("JSON");
+    let told = wait_until("its recovery to be told", SOON, || {
+        let mut told = site.receiver.requests("/ops").into_iter();
+        told.find(|request| request.text().contains("hooks.queue.recovered"))
+    });
+    let told: Value = serde_json::from_str(told.text()).expect("JSON");
     assert_eq!(told["type"], "hooks.queue.recovered");
     assert_eq!(
         (&told["data"]["queue"], &told["data"]["reason"]),

@@ -36,8 +36,10 @@ fn letters_of_all_queues_are_taken_in_the_order_of_their_deaths() {
     let mut site = Site::new();
     site.queue("first", ", active => false");
     site.queue("second", ", active => false");
+    site.run("begin");
     bury(&mut site, "first", 3);
     bury(&mut site, "second", 3);
+    site.run("commit");
     site.run("update hooks.dead_letter set dead_at = dead_at - interval '0.5 s' where queue_id = hooks.queue_id('second')");
     assert_eq!(
         site.value::<i64>("select hooks.purge(since => '-infinity', row_limit => 3)"),

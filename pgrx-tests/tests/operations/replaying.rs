@@ -161,13 +161,14 @@ fn messages_that_cannot_be_stored_any_more_are_passed_over_by_a_replay() {
         site.queue("target", &format!(", active => false{limits}"));
         site.run("select hooks.send_batch('q', array['1', '2', '3', '4', '5'])");
         delivered(&mut site, "q", 5);
-        site.run(
-            "update hooks.message_log set finished_at = date_trunc('day', now()) + id * interval '1 second',
-               headers = case id when 2 then '{\"host\": \"x\"}'::jsonb end,
-               ordering_key = case id when 4 then repeat('k', 2000) end",
-        );
-        let replay = "select hooks.replay('q', date_trunc('day', now()), to_queue => 'target', rate => 1)";
-        assert_eq!(site.value::<i64>(replay), 3, "{limits}");
+        let past = past(&mut site);
+        site.run(&format!(
+            "update hooks.message_log set finished_at = {past} + id * interval '1 second',
+               headers = case id when 2 then '{{\"host\": \"x\"}}'::jsonb end,
+               ordering_key = case id when 4 then repeat('k', 2000) end"
+        ));
+        let replay = format!("select hooks.replay('q', {past}, to_queue => 'target', rate => 1)");
+        assert_eq!(site.value::<i64>(&replay), 3, "{limits}");
         let stored: String = site.value("select string_agg(body, ',' order by due_at) from hooks.message");
         assert_eq!(stored, "1,3,5");
         let apart: bool = site.value("select max(due_at) - min(due_at) = interval '2 s' from hooks.message");

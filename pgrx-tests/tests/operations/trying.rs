@@ -94,12 +94,13 @@ fn preview_of_a_waiting_message_is_what_arrives() {
 fn preview_of_a_retry_and_of_an_event_is_what_arrives() {
     let mut site = Site::new();
     site.receiver.on("/q", pg_hooks_tests::Behaviour::failing(1, 500));
-    site.queue("q", ", retry_schedule => '{2 s}'");
+    site.queue("q", ", retry_schedule => '{1 hour}'");
     site.run("select hooks.subscribe('a.b', 'q', envelope => 'standard')");
     site.run(r#"select hooks.publish('a.b', '{"x": 1}', metadata => '{"tenant": "t"}')"#);
     site.arrivals("q", 1);
     site.wait_until("select attempt = 1 from hooks.message");
     let shown = preview(&mut site, "message_id => (select id from hooks.message)");
+    site.run("update hooks.message set due_at = now()");
     let arrived = site.arrivals("q", 2).remove(1);
     let mut expected = Request::arrived(&site, &arrived);
     expected.headers.insert(

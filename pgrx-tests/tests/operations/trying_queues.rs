@@ -136,7 +136,7 @@ fn terminated_session_holds_no_slot_for_ever_and_others_go_on() {
 
 #[test]
 fn tests_at_the_same_time_get_their_own_answers() {
-    let mut site = settled();
+    let mut site = alone();
     for n in 0..6 {
         site.receiver.on(
             &format!("/q{n}"),
