@@ -6,7 +6,7 @@ use pg_hooks_tests::wait::never_within;
 use pg_hooks_tests::{Behaviour, wait_until};
 use postgres::Client;
 
-use crate::site::{SOON, Site, assert_within, ms, run};
+use crate::site::{SOON, Site, ms, run};
 
 /// A site whose receiver has a request and does not answer.
 fn hanging() -> Site {

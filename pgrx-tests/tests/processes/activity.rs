@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use pg_hooks_tests::vitals::cpu_ticks;
 use pg_hooks_tests::wait::never_within;
-use pg_hooks_tests::{Behaviour, Cluster, Receiver, wait_until};
+use pg_hooks_tests::{Behaviour, Cluster, wait_until};
 
-use crate::rig::{
-    Rig, SOON, database, deliver, earn_slots, queue, send_many, value, wait_for_delivered, wait_for_leader,
-};
+use crate::rig::{Rig, SOON, database, deliver, send_many, value, wait_for_delivered, wait_for_leader};
 use crate::vitals::{open_files, private_memory_kb, resident_memory_kb};
 
 #[test]
