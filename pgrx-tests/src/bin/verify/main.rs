@@ -16,7 +16,7 @@ use pg_hooks_tests::{account, command, install, setup, watchdog};
 use report::Report;
 
 /// For each program that starts servers, most of which take a minute or two.
-const TEST_SECONDS: &str = "900";
+const TEST_SECONDS: &str = "1800";
 /// For one that repeats what it does many times.
 const LONG_TEST_SECONDS: &str = "3600";
 
