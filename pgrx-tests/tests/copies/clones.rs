@@ -114,7 +114,7 @@ fn released_database_can_be_renamed_and_dropped() {
 
     run(
         &mut cluster.connect("original"),
-        "select hooks.release('5 seconds')",
+        "select hooks.release('12 seconds')",
     );
     run(&mut postgres, "alter database original rename to renamed");
     let mut client = cluster.connect("renamed");

@@ -90,7 +90,7 @@ fn assert_restored_dump_waits(options: &[&str]) {
     );
     assert_eq!(kept.get::<_, String>(0), "kept");
     assert_eq!(kept.get::<_, String>(1), "order.*");
-    assert_eq!(kept.get::<_, String>(2), "0 3 * * * Europe/Berlin postgres");
+    assert_eq!(kept.get::<_, String>(2), "0 3 29 2 * Europe/Berlin postgres");
     assert_eq!(kept.get::<_, i64>(3), 0, "no secrets");
 
     let adopted = row(

@@ -122,7 +122,7 @@ fn one_in_so_many_behaves_differently() {
 
 #[test]
 fn delay_holds_back_one_answer_and_nobody_else() {
-    const SLOW: Duration = Duration::from_secs(2);
+    const SLOW: Duration = Duration::from_secs(4);
     let receiver = Receiver::start();
     receiver.on("/slow", Behaviour::slow(SLOW));
     let (mut slow, mut fast) = (Client::connect(&receiver), Client::connect(&receiver));

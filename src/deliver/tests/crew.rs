@@ -128,7 +128,7 @@ fn io_threads_block_every_signal() {
     let receiver = Receiver::new(|peer| peer.hang());
     let pool = pool();
     let hanging = Arc::new(Queue {
-        timeout: Duration::from_secs(1),
+        timeout: Duration::from_secs(5),
         ..queue(&receiver.url())
     });
     for id in 0..20 {

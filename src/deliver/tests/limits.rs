@@ -52,7 +52,7 @@ fn body_that_drips_does_not_change_the_outcome() {
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
-        let timeout = Duration::from_millis(500);
+        let timeout = Duration::from_secs(3);
         let attempt = attempt(Queue {
             timeout,
             ..queue(&receiver.url())

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Evidence, Offence, Verdict};
+use crate::chaos::disturbance::Disturbance;
 
 /// The bar: the first send comes within 10 s of recovery.
 const BAR_MS: f64 = 10_000.0;
@@ -13,7 +14,10 @@ const MOST_DEATHS: usize = 3;
 pub fn check(evidence: &Evidence, verdict: &mut Verdict) {
     for disturbance in &evidence.disturbances {
         let name = disturbance.name;
-        match disturbance.first_send_ms {
+        let took = disturbance
+            .first_send_ms
+            .map(|took| took - stood_still_ms(evidence, disturbance, took));
+        match took {
             Some(took) if took <= BAR_MS => {}
             Some(took) => verdict.add(
                 Offence::SlowRecovery,
@@ -24,7 +28,7 @@ pub fn check(evidence: &Evidence, verdict: &mut Verdict) {
                 format_args!("nothing was sent after {name}"),
             ),
         }
-        let took = disturbance.first_send_ms.unwrap_or(f64::INFINITY);
+        let took = took.unwrap_or(f64::INFINITY);
         let figures = &mut verdict.figures;
         figures.slowest_first_send_ms = figures.slowest_first_send_ms.max(took);
     }
@@ -37,6 +41,15 @@ pub fn check(evidence: &Evidence, verdict: &mut Verdict) {
             );
         }
     }
+}
+
+/// Of the time until the first send, how long the machine itself stood still.
+fn stood_still_ms(evidence: &Evidence, disturbance: &Disturbance, took_ms: f64) -> f64 {
+    let from_us = disturbance.lifted_us;
+    let until_us = from_us + (took_ms * 1_000.0) as i64;
+    let standstills = evidence.standstills.iter();
+    let stood = standstills.map(|it| it.until_us.min(until_us) - it.from_us.max(from_us));
+    stood.filter(|stood| *stood > 0).sum::<i64>() as f64 / 1_000.0
 }
 
 /// How often a message that kills the worker arrived, and nothing was recorded of that; by its attempts, as what is

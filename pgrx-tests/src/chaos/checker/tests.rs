@@ -554,6 +554,15 @@ fn deliveries_go_on_within_ten_seconds() {
     story.assert(&[]);
     story.evidence.disturbances[0].first_send_ms = Some(10_001.0);
     story.assert(&[Offence::SlowRecovery]);
+    // The machine itself stood still before that, in part before the fault was over.
+    let lifted_us = story.evidence.disturbances[0].lifted_us;
+    story.evidence.standstills = vec![Standstill {
+        from_us: lifted_us - SECOND,
+        until_us: lifted_us,
+    }];
+    story.assert(&[Offence::SlowRecovery]);
+    story.evidence.standstills[0].until_us = lifted_us + 2_000;
+    story.assert(&[]);
     story.evidence.disturbances[0].first_send_ms = None;
     story.assert(&[Offence::SlowRecovery]);
 }
