@@ -120,6 +120,18 @@ impl Cluster {
         }
     }
 
+    /// Ends the sessions of a database and drops it. PostgreSQL waits 5 s for them, which a worker may need more
+    /// often than once where the machine is slow.
+    ///
+    /// # Errors
+    /// The server is down, or something else holds the database.
+    pub fn drop_database(&self, name: &str) -> std::result::Result<(), postgres::Error> {
+        let statement = format!("drop database \"{name}\" with (force)");
+        let mut client = self.try_connect("postgres", "postgres")?;
+        let mut drop = || client.batch_execute(&statement);
+        drop().or_else(|_| drop()).or_else(|_| drop())
+    }
+
     /// Creates a database with the extension, under a name that no other test has.
     #[track_caller]
     pub fn create_hooks_database(&self) -> String {

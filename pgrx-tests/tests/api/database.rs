@@ -58,9 +58,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if let Ok(mut client) = self.cluster.try_connect("postgres", "postgres") {
-            let _ = client.batch_execute(&format!("drop database \"{}\" with (force)", self.name));
-        }
+        let _ = self.cluster.drop_database(&self.name);
     }
 }
 

@@ -61,8 +61,8 @@ fn ten_thousand_entries_on_one_tick_are_stored_soon_and_others_are_delivered_mea
     });
     let took = Duration::from_micros(u64::try_from(stored_us - tick * 1_000_000).unwrap());
     println!("{ENTRIES} messages stored {took:?} after their tick; slowest of {sent} others {slowest:?}");
-    assert!(took < Duration::from_secs(20), "{took:?}");
-    assert!(slowest < Duration::from_secs(8), "{slowest:?}");
+    assert!(took < Duration::from_secs(40), "{took:?}");
+    assert!(slowest < Duration::from_secs(15), "{slowest:?}");
     let once: bool = site.value(&format!(
         "select count(distinct cron_id) = {ENTRIES} from hooks.message
          where headers ->> 'hooks-cron-tick' = to_char(to_timestamp({tick}) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"

@@ -135,7 +135,7 @@ fn unschedule_cancels_what_waits_only_if_told_to() {
         site.run(
             "delete from hooks.message where cron_id is not null;
              select hooks.schedule('a', 'q', '@yearly', missed => 'all');
-             update hooks.cron set next_run_at = date_trunc('year', now()) - interval '6 months'",
+             update hooks.cron set next_run_at = date_trunc('year', now() at time zone 'UTC') at time zone 'UTC' - interval '6 months'",
         );
         site.wait_until("select next_run_at > now() from hooks.cron");
         let cancelled: i64 = site.value(&format!(

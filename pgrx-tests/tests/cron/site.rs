@@ -209,9 +209,7 @@ impl<'a> Site<'a> {
 
 impl Drop for Site<'_> {
     fn drop(&mut self) {
-        if let Ok(mut client) = self.cluster.try_connect("postgres", "postgres") {
-            let _ = client.batch_execute(&format!("drop database {} with (force)", self.database));
-        }
+        let _ = self.cluster.drop_database(&self.database);
     }
 }
 

@@ -108,7 +108,7 @@ fn retries_go_on_until_the_end_and_none_begins_after_it() {
 fn attempt_that_is_on_the_wire_at_the_end_may_still_deliver() {
     let mut site = Site::settled();
     site.receiver.on("/q", Behaviour::Hang);
-    site.queue("q", "");
+    site.queue("q", ", timeout => '60 s'");
     let id = send(&mut site, "x", 8_000, "");
     let end: SystemTime = site.value("select expires_at from hooks.message");
     assert!(arrived_at(&site.arrival("q")) < end);
@@ -223,9 +223,11 @@ fn message_that_expires_behind_another_of_its_key_is_not_sent() {
     let mut site = Site::settled();
     site.receiver.on("/q", Behaviour::failing(1, 500));
     site.queue("q", ", retry_schedule => array['5 s']::interval[]");
+    site.run("begin");
     let first: i64 = site.value("select hooks.send('q', 'a1', ordering_key => 'a')");
     let second = send(&mut site, "a2", 100, ", ordering_key => 'a'");
     let third: i64 = site.value("select hooks.send('q', 'a3', ordering_key => 'a')");
+    site.run("commit");
     site.wait_for_state(third, "delivered");
     let bodies = site.arrivals("q", 3);
     let bodies: Vec<&str> = bodies.iter().map(|request| request.text()).collect();

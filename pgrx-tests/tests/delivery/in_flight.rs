@@ -8,7 +8,7 @@ use pg_hooks_tests::{Answer, Behaviour};
 use crate::site::{Site, assert_within, ms};
 
 /// For twenty messages, one after the other, on a busy machine: far less than what others take that hang.
-const PROMPT: Duration = ms(10_000);
+const PROMPT: Duration = ms(20_000);
 
 /// Delivers twenty messages of queue `name`, one after the other, and asserts that none had to wait long.
 #[track_caller]

@@ -106,7 +106,7 @@ fn dripping_answers_take_little_memory_and_end_at_the_timeout() {
     let mut site = Site::settled();
     let leader = site.leader();
     let drip = |status| Answer::new(status).body(vec![b'x'; 1 << 20]);
-    site.receiver.on("/head", Behaviour::DripAll(ms(100), drip(200)));
+    site.receiver.on("/head", Behaviour::DripAll(ms(500), drip(200)));
     site.receiver.on("/body", Behaviour::DripBody(ms(100), drip(200)));
     for (name, timeout) in [("head", 2), ("body", 5)] {
         site.queue(

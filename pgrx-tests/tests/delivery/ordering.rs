@@ -101,7 +101,7 @@ fn message_on_the_wire_holds_back_its_key_and_nothing_else() {
     let mut site = Site::settled();
     let hang_once = vec![Behaviour::Hang, Behaviour::status(200)];
     site.receiver.on("/q", Behaviour::Script(hang_once));
-    site.queue("q", "");
+    site.queue("q", ", timeout => '5 minutes'");
     site.queue("other", "");
     send(&mut site, "a", "a1");
     site.arrival("q");

@@ -233,10 +233,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let drop_database = format!("drop database \"{}\" with (force)", self.database);
-        if let Ok(mut client) = self.cluster.try_connect("postgres", "postgres") {
-            let _ = client.batch_execute(&drop_database);
-        }
+        let _ = self.cluster.drop_database(&self.database);
     }
 }
 

@@ -94,7 +94,7 @@ fn backlog_behind_a_message_that_hangs_delays_no_other_message_of_its_queue() {
     let hang_once = vec![Behaviour::Hang, Behaviour::status(200)];
     receiver.on("/q", Behaviour::Script(hang_once));
     site.run(&format!(
-        "select hooks.create_queue('q', '{}');
+        "select hooks.create_queue('q', '{}', timeout => '5 minutes');
          select hooks.send('q', 'x', ordering_key => 'hot')",
         receiver.url("/q")
     ));

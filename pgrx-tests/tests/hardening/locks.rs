@@ -93,7 +93,7 @@ fn lock_of_all_queues_does_not_stop_messages_of_known_ones() {
     while begun.elapsed() < LASTS {
         site.assert_prompt(&mut warm, "q");
     }
-    assert_eq!(site.arrived("later"), 1);
+    assert_eq!(site.arrivals("later", 1).len(), 1);
     run(&mut locker, "commit");
     site.wait_until("select not exists (select from hooks.message)");
     site.send("later", "after");

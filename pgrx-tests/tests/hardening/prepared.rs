@@ -136,7 +136,7 @@ fn prepared_messages_of_a_key_hold_back_nothing_and_are_sent_in_order_after_thei
     let mut site = Site::on(&cluster);
     let second_hangs = vec![Behaviour::status(200), Behaviour::Hang, Behaviour::status(200)];
     site.receiver.on("/q", Behaviour::Script(second_hangs));
-    site.queue("q", "");
+    site.queue("q", ", timeout => '5 minutes'");
     let send = |body: &str| format!("select hooks.send('q', '{body}', ordering_key => 'a')");
     prepare(&mut site.client, &["a1", "a2"].map(send).join(";"));
     let mut other = site.connect();

@@ -30,7 +30,7 @@ const CALLS: &str = r#"
     select hooks.subscribe('order.*', 'q', filter => '$.n > 0.5 && $.s like_regex "^a"', envelope => 'standard');
     select hooks.subscribe('order.*', 'q', envelope => 'cloudevents');
     select hooks.publish('order.made', '{"n": 1.25, "s": "abc"}', metadata => '{"source": "here"}');
-    select hooks.schedule('nightly', 'q', '30 4 * * 1-5', 'tick', 'Europe/Berlin');
+    select hooks.schedule('nightly', 'q', '30 4 29 2 *', 'tick', 'Europe/Berlin');
     create table t (id bigint primary key, f float8, n numeric, txt text);
     select hooks.watch('t', 'q', exclude => '{txt}', ordering_key => '{id}', condition => 'new.id > 0', operations => '{insert}');
     insert into t (id, f, n, txt) values (1, 0.1, 1.10, 'x');
@@ -70,7 +70,7 @@ const STORED: &str = r#"
       union all
       select 'subscription ' || (to_jsonb(s) - '{created_at,updated_at}'::text[])::text from hooks.subscription as s
       union all
-      select 'cron ' || (to_jsonb(c) - '{created_at,updated_at,next_run_at}'::text[])::text from hooks.cron as c
+      select 'cron ' || (to_jsonb(c) - '{created_at,updated_at}'::text[])::text from hooks.cron as c
       union all
       select 'auth ' || (to_jsonb(a) - '{created_at,updated_at}'::text[])::text from hooks.auth as a
       union all

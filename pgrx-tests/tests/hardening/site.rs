@@ -200,10 +200,7 @@ impl<'a> Site<'a> {
 
 impl Drop for Site<'_> {
     fn drop(&mut self) {
-        let drop_database = format!("drop database {} with (force)", self.database);
-        if let Ok(mut client) = self.cluster.try_connect("postgres", "postgres") {
-            let _ = client.batch_execute(&drop_database);
-        }
+        let _ = self.cluster.drop_database(&self.database);
     }
 }
 

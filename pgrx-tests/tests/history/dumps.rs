@@ -47,8 +47,5 @@ fn dump_with_partitions_in_place_is_restored() {
          values (1, 1, 1, now(), 1)",
     );
     drop(client);
-    run(
-        &mut cluster.connect("postgres"),
-        &format!("drop database \"{copy}\" with (force)"),
-    );
+    cluster.drop_database(&copy).unwrap();
 }

@@ -91,7 +91,7 @@ fn test_ends_at_its_timeout() {
     let begun = Instant::now();
     let class: String = site.value("select error_class from hooks.test_queue('q', timeout => '1 s')");
     assert_eq!(class, "timeout");
-    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
 }
 
 #[test]

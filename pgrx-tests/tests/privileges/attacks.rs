@@ -68,10 +68,7 @@ fn nothing_that_was_planted_before_is_used_when_the_extension_is_created() {
     );
     assert_eq!(elsewhere, 0, "all objects are in the schema hooks");
     drop(client);
-    run(
-        &mut cluster.connect("postgres"),
-        "drop database planted with (force)",
-    );
+    cluster.drop_database("planted").unwrap();
 }
 
 #[test]

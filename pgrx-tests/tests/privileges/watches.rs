@@ -70,7 +70,8 @@ fn watch_that_stopped_is_told_of_by_the_health() {
         seen,
         format!("warn: 1 watches do not send: public.t (its owner \"{maker}\" may not send to its queue)")
     );
-    assert!(site.value::<bool>("select hooks.is_healthy()"));
+    // As soon as a worker leads.
+    site.wait_until("select hooks.is_healthy()");
     site.run("alter table t disable trigger all");
     let status: String = site.value("select status from hooks.health() where check_name = 'watches'");
     assert_eq!(
@@ -256,6 +257,6 @@ fn restored_watch_is_that_of_its_maker() {
     site.run(&format!("revoke hooks_sender from {maker}"));
     assert_eq!(sent(&mut client), 0);
     drop(client);
-    site.run(&format!("drop database {copy} with (force)"));
+    cluster.drop_database(&copy).unwrap();
     drop(session(&site, &maker));
 }
