@@ -8,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cluster::hostile;
+
 /// Longer than any fault.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,7 +39,9 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut wire = Wire { stream };
         let mut startup = 196_608_u32.to_be_bytes().to_vec();
-        startup.extend(format!("user\0postgres\0database\0{database}\0\0").as_bytes());
+        let options = hostile::options(hostile::SUPERUSER).unwrap_or_default();
+        let parameters = format!("user\0postgres\0database\0{database}\0options\0{options}\0\0");
+        startup.extend(parameters.as_bytes());
         let length = u32::try_from(startup.len() + 4).unwrap_or(u32::MAX);
         wire.stream.write_all(&length.to_be_bytes())?;
         wire.stream.write_all(&startup)?;

@@ -33,6 +33,8 @@ pub enum Origin {
 impl Default for Builder {
     fn default() -> Self {
         let defaults = [
+            // Longer than a machine stands still: a worker that is stopped gives its locks up late.
+            ("deadlock_timeout", "5s"),
             ("fsync", "off"),
             ("hooks.allowed_networks", "127.0.0.0/8, ::1/128"),
             ("listen_addresses", "127.0.0.1"),

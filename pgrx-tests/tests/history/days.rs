@@ -16,7 +16,7 @@ const IN_DEFAULT: &str = "
     select (select count(*) from hooks.attempt_default) + (select count(*) from hooks.message_log_default)";
 
 /// Those of a worker that has made the partitions, maybe before midnight.
-const MADE: &str = "('0 1 2 3', '-1 0 1 2 3')";
+const MADE: &str = "('0 1 2 3', '-1 0 1 2', '-1 0 1 2 3')";
 
 /// A site whose worker has made the partitions.
 fn site() -> Site {

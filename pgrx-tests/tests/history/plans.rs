@@ -1,17 +1,20 @@
 //! A page costs the same however much history there is: it is a walk along an index.
 
-use pg_hooks_tests::site::Site;
+use pg_hooks_tests::Cluster;
+use pg_hooks_tests::site::{Site, value};
 use serde_json::Value;
 
 use crate::add_day;
 
 /// A site with 120,000 finished messages and attempts in six days, and 60,000 that wait, in three queues.
 fn site() -> Site {
+    // Before the worker can have made days: none of those here is one of them.
+    let today = "select format('date %L', (now() at time zone 'UTC')::date)";
+    let today: String = value(&mut Cluster::shared().connect("postgres"), today);
     let mut site = Site::new();
     for name in ["a", "b", "c"] {
         site.queue(name, ", active => false");
     }
-    let today: String = site.value("select format('date %L', (now() at time zone 'UTC')::date)");
     for days in 1..=5 {
         for relation in ["attempt", "message_log"] {
             add_day(&mut site, relation, &format!("{today} - {days}"));

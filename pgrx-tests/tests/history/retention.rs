@@ -52,10 +52,10 @@ fn brisk() -> &'static Cluster {
 fn history_goes_after_seven_days_by_default() {
     let mut site = Site::on(brisk());
     site.wait_until(TODAY);
-    for days in [9, 8, 6, 1] {
+    for days in [9, 8, 6, 2] {
         old_day(&mut site, days);
     }
-    site.wait_until(&format!("select ({OLD_DAYS}) = '1 6'"));
+    site.wait_until(&format!("select ({OLD_DAYS}) = '2 6'"));
     site.wait_until(
         "select not exists (select from pg_class where relnamespace = 'hooks'::regnamespace
            and relname ~ to_char((now() at time zone 'UTC')::date - 8, '_YYYYMMDD$'))",

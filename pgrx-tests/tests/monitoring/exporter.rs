@@ -102,18 +102,12 @@ fn metrics_appear_move_and_are_all_that_alerts_and_dashboard_ask_for() {
     site.run("select hooks.send_batch('full', array_fill('x'::text, '{1500}'))");
     let exporter = Exporter::start(&mut site);
     wait_until("the exporter to answer", SOON, || {
-        value_of(
-            &exporter.scrape(),
-            "pg_hooks_health_status",
-            "check_name=\"worker\"",
-        ) == Some(0.0)
+        let seen = exporter.scrape();
+        value_of(&seen, "pg_hooks_health_status", "check_name=\"worker\"") == Some(0.0)
+            && value_of(&seen, "pg_hooks_delivered_total", "") == Some(0.0)
     });
-    assert_eq!(
-        value_of(&exporter.scrape(), "pg_hooks_delivered_total", ""),
-        Some(0.0)
-    );
     site.run("select hooks.send_batch('good', array['a', 'b', 'c']); select hooks.send('bad', 'x')");
-    wait_until("the metrics to move", SOON, || {
+    let seen = wait_until("the metrics to move", SOON, || {
         let seen = exporter.scrape();
         let moved = [
             ("pg_hooks_delivered_total", "", 3.0),
@@ -129,9 +123,9 @@ fn metrics_appear_move_and_are_all_that_alerts_and_dashboard_ask_for() {
         moved
             .iter()
             .all(|(metric, label, value)| value_of(&seen, metric, label) == Some(*value))
+            .then_some(seen)
     });
-    let seen: BTreeSet<String> = exporter
-        .scrape()
+    let seen: BTreeSet<String> = seen
         .keys()
         .map(|series| series.split('{').next().unwrap_or_default().to_owned())
         .collect();

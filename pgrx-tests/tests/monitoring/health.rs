@@ -40,7 +40,7 @@ pub fn age_messages(site: &mut Site, age: &str) {
 fn messages_that_wait_for_a_busy_receiver_are_late() {
     let mut site = Site::new();
     site.receiver.on("/slow", Behaviour::Hang);
-    site.queue("slow", ", max_in_flight => 1, timeout => '5 s'");
+    site.queue("slow", ", max_in_flight => 1, timeout => '300 s'");
     site.run("select hooks.send_batch('slow', array['a', 'b'])");
     site.arrival("slow");
     assert_ok(&mut site, "lag");
@@ -160,7 +160,7 @@ fn health_of_many_queues_is_told_at_once() {
     );
     let before = std::time::Instant::now();
     site.value::<i64>("select count(*) from hooks.health()");
-    assert!(before.elapsed().as_secs() < 8, "{:?}", before.elapsed());
+    assert!(before.elapsed().as_secs() < 30, "{:?}", before.elapsed());
 }
 
 #[test]

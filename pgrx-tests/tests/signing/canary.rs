@@ -1,7 +1,7 @@
 //! Where a secret must not turn up.
 
-use pg_hooks_tests::site::SOON;
-use pg_hooks_tests::{Answer, Behaviour, Cluster, command};
+use pg_hooks_tests::site::{SOON, value};
+use pg_hooks_tests::{Answer, Behaviour, Cluster, command, wait_until};
 use postgres::Client;
 
 use crate::site::Server;
@@ -272,7 +272,13 @@ fn dumps_hold_no_secret_and_a_restored_queue_sends_nothing_unsigned() {
         &mut restored,
         "select hooks.adopt(); select hooks.send('q', '{}')",
     );
-    server.wait_for_log("secret for signing is missing; dumps hold none: set it with hooks.set_secret()");
+    wait_until("the restored queue to be held", SOON, || {
+        value::<bool>(
+            &mut restored,
+            "select exists (select from hooks.queue_state where state = 'held'
+               and reason like '%secret for signing is missing; dumps hold none: set it with hooks.set_secret()')",
+        )
+    });
     assert_eq!(server.receiver.count(), receiver);
 }
 
