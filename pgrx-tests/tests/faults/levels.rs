@@ -14,11 +14,27 @@ use crate::memory::kilobytes;
 use crate::places::PLACES;
 use crate::village::Village;
 
-/// Most that may be added by four rounds, after two in which caches fill.
-const MOST_KB: i64 = 4096;
+/// Most that is added while memory is at its level.
+const MOST_KB: i64 = 1024;
 
 fn memory(pid: i32) -> i64 {
     i64::try_from(kilobytes(pid, "RssAnon:")).expect("a number")
+}
+
+/// Runs rounds that give the memory of the leader, until it has stayed at its level for so many of them. Until then caches
+/// fill, and the heap of one more thread may grow at any time.
+#[track_caller]
+fn assert_finds_its_level(rounds: usize, mut round: impl FnMut() -> i64) {
+    let mut levels = vec![round()];
+    while levels.len() <= 6 * rounds {
+        levels.push(round());
+        let before = levels.len().checked_sub(rounds + 1).map(|place| levels[place]);
+        if before.is_some_and(|before| levels[levels.len() - 1] - before < MOST_KB) {
+            println!("{levels:?} kB");
+            return;
+        }
+    }
+    panic!("it grows on and on: {levels:?} kB");
 }
 
 #[test]
@@ -37,19 +53,13 @@ fn memory_of_the_leader_comes_back_to_its_level_after_thousands_of_faults() {
         "message::FETCH:every 2=22000, attempt: panic:every 5, socket: connect:every 7=111, socket: read:every 9, \
          socket: write:every 11, thread: io:every 2",
     );
-    let mut round = || {
+    assert_finds_its_level(4, || {
         site.run("select hooks.send('q', repeat('body ', 100)) from generate_series(1, 500)");
         site.settle();
         memory(site.value("select pid from hooks.worker where leader"))
-    };
-    let levels: Vec<i64> = (0..6).map(|_| round()).collect();
+    });
     let faults: usize = cluster.struck().iter().map(|(_, times)| times).sum();
     assert!(faults > 1000, "{faults} faults");
-    let grown = levels[5] - levels[1];
-    assert!(
-        grown < MOST_KB,
-        "{grown} kB more after {faults} faults: {levels:?}"
-    );
 }
 
 /// Every statement and commit of the worker fails each time that the leader has come to it so often again.
@@ -69,22 +79,16 @@ fn memory_of_a_leader_whose_every_statement_fails_now_and_then_stays_at_its_leve
     village.live_under_one_leader();
     village.settle();
     village.cluster.set_faults(&now_and_then(5, "58030"));
-    let mut round = || {
+    assert_finds_its_level(4, || {
         village.live_under_one_leader();
         village.settle();
         memory(leader)
-    };
-    let levels: Vec<i64> = (0..6).map(|_| round()).collect();
+    });
     let struck = village.cluster.struck();
     village.cluster.set_faults("");
     assert_eq!(village.leader(), leader, "the worker did not end");
     let faults: usize = struck.iter().map(|(_, times)| times).sum();
     assert!(faults > 100 && struck.len() > 30, "{struck:?}");
-    let grown = levels[5] - levels[1];
-    assert!(
-        grown < MOST_KB / 2,
-        "{grown} kB more after {faults} faults: {levels:?}"
-    );
 }
 
 /// What rows are blamed for: batches are halved, messages buried, and passed over for good by this leader.
@@ -103,7 +107,7 @@ fn memory_of_a_leader_that_blames_rows_now_and_then_stays_at_its_level() {
     site.wait_until("select exists (select from hooks.worker where leader)");
     let leader: i32 = site.value("select pid from hooks.worker where leader");
     cluster.set_faults(&now_and_then(3, "22000"));
-    let mut round = || {
+    assert_finds_its_level(6, || {
         site.run(
             "select hooks.send('busy', repeat('body ', 100)) from generate_series(1, 150);
              select hooks.send('good', repeat('body ', 5000)) from generate_series(1, 50);
@@ -114,17 +118,11 @@ fn memory_of_a_leader_that_blames_rows_now_and_then_stays_at_its_level() {
         let _ = try_wait(Duration::from_secs(3), || site.value::<bool>(left));
         site.run("delete from hooks.message");
         memory(leader)
-    };
-    let levels: Vec<i64> = (0..12).map(|_| round()).collect();
+    });
     let struck = cluster.struck();
     cluster.set_faults("");
     let faults: usize = struck.iter().map(|(_, times)| times).sum();
     assert!(faults > 500, "{struck:?}");
-    let grown = levels[11] - levels[5];
-    assert!(
-        grown < MOST_KB,
-        "{grown} kB more after {faults} faults: {levels:?}"
-    );
     site.run("select hooks.send('good', 'last')");
     site.settle();
     let now: i32 = site.value("select pid from hooks.worker where leader");
