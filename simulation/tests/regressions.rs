@@ -319,3 +319,37 @@ fn queue_that_may_send_only_a_small_message_now_keeps_no_large_one_of_another_wa
         ],
     );
 }
+
+#[test]
+fn failures_before_a_queue_was_held_do_not_count_for_the_next_leader() {
+    let fails = || {
+        [
+            Send(Message::PLAIN),
+            Turn,
+            Answer {
+                nth: 0,
+                answered: Refused {
+                    status: 500,
+                    retry_after_s: None,
+                },
+                jitter: 0,
+            },
+            Record { locked: None },
+            Advance { ms: 6000 },
+        ]
+    };
+    let mended = [
+        Suspend { queue: 0 },
+        Change {
+            queue: 0,
+            policy: Policy::PLAIN,
+        },
+        TakeOver,
+    ];
+    let setup = Setup {
+        disable_after_s: Some(20),
+        ..plain(1)
+    };
+    let events = [&fails()[..], &fails(), &mended, &fails(), &fails(), &fails()].concat();
+    deliveries(setup, &events);
+}

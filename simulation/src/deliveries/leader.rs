@@ -60,6 +60,8 @@ impl World {
             Some(observed) => {
                 if queue.active && !observed.queue.active {
                     self.failing_since.remove(&queue.id);
+                    // With what the tables say of a queue that was held.
+                    self.failing.remove(&queue.id);
                 }
                 observed.follow(queue, self.now);
             }
