@@ -1,6 +1,6 @@
 //! One run: writers write, faults come one after the other, then all is let settle and checked.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -73,6 +73,7 @@ pub fn run_sabotaged(plan: &Plan, sabotage: &Sabotage) -> Result<Report> {
     };
     let verdict = checker::check(&evidence);
     keep_papers(&world)?;
+    keep_evidence(&evidence)?;
     Ok(Report {
         plan: plan.clone(),
         verdict,
@@ -156,17 +157,36 @@ fn settle(world: &World) -> Result<i64> {
     Ok(ticks_until_us)
 }
 
-/// Where the journal and the server's log of the last run stay, for people.
+/// Where the accounts and the server's log of the last run stay, for people.
 fn papers() -> PathBuf {
     checkout::target().join("chaos")
 }
 
 fn keep_papers(world: &World) -> Result<()> {
     world.journal.flush();
+    let journal = std::fs::read_to_string(&world.journal.file);
+    let journal = journal.map_err(|error| Failure::because("could not read the journal", error))?;
+    keep("journal", &journal)?;
+    keep("server.log", &world.logs())
+}
+
+/// Times are in microseconds since 1970.
+fn keep_evidence(evidence: &Evidence) -> Result<()> {
+    let mut arrivals = String::from("arrived answered path message attempt reply\n");
+    for arrival in &evidence.arrivals {
+        let answered_us = arrival.answered_us.map_or("-".to_owned(), |us| us.to_string());
+        let (at_us, path, id) = (arrival.at_us, arrival.path, arrival.message_id);
+        let (attempt, reply) = (arrival.attempt, arrival.reply);
+        let _ = writeln!(arrivals, "{at_us} {answered_us} {path} {id} {attempt} {reply:?}");
+    }
+    keep("arrivals", &arrivals)?;
+    let faults = evidence.disturbances.iter().map(|fault| format!("{fault:?}\n"));
+    keep("faults", &faults.collect::<String>())
+}
+
+fn keep(name: &str, text: &str) -> Result<()> {
     let folder = papers();
-    let kept = std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::copy(&world.journal.file, folder.join("journal")))
-        .and_then(|_| std::fs::write(folder.join("server.log"), world.logs()));
+    let kept = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join(name), text));
     kept.map_err(|error| Failure::because(format_args!("could not write to {}", folder.display()), error))
 }
 
