@@ -75,6 +75,10 @@ impl<'a> Excuses<'a> {
 
     /// Why a message may have been sent again that was accepted before.
     fn take(&mut self, accepted: &Arrival, next: &'a Arrival) -> Option<Excuse> {
+        // What is lost with a leader is sent again as the same attempt; the next one comes of a failure that was recorded.
+        if next.attempt > accepted.attempt && was_unheard(self.evidence, accepted, next.at_us) {
+            return Some(Excuse::Unheard);
+        }
         for (place, fault) in self.evidence.disturbances.iter().enumerate() {
             if fault.begun_us > next.at_us || !caught::may_be_lost(self.evidence, accepted, fault) {
                 continue;
@@ -86,7 +90,7 @@ impl<'a> Excuses<'a> {
                 return Some(Excuse::End);
             }
         }
-        was_unheard(self.evidence, accepted, next.at_us).then_some(Excuse::Unheard)
+        None
     }
 }
 

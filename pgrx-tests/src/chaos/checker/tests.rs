@@ -317,6 +317,32 @@ fn crash_has_a_message_sent_again_once() {
 }
 
 #[test]
+fn retry_of_what_was_unheard_spends_nothing_of_a_crash_that_comes_then() {
+    let mut story = Story::new();
+    let identity = story.committed(Queue::Plain, None);
+    story.end(identity, "delivered", 2);
+    let unheard = story.arrival(identity, 1, Reply::Accepted).clone();
+    let noted = ((unheard.message_id, 1), "timeout".to_owned());
+    story.evidence.tables.failures.extend([noted]);
+    story.evidence.disturbances.push(Disturbance {
+        name: "a stall",
+        begun_us: unheard.at_us - SECOND,
+        ended_us: unheard.at_us,
+        stalls: true,
+        first_send_ms: Some(1.0),
+        ..Disturbance::default()
+    });
+    story.arrival(identity, 2, Reply::Accepted);
+    story.crash();
+    // The fault began before the retry, and ended the leader after it.
+    story.evidence.disturbances[1].begun_us = unheard.at_us + SECOND / 2;
+    story.arrival(identity, 2, Reply::Accepted);
+    story.assert(&[]);
+    story.arrival(identity, 2, Reply::Accepted);
+    story.assert(&[Offence::Repeated]);
+}
+
+#[test]
 fn what_is_refused_when_it_is_sent_again_is_retried() {
     let mut story = Story::new();
     let identity = story.delivered(None);
