@@ -108,19 +108,23 @@ impl Group {
             is_shared.then_some(("/sys/fs/cgroup", path, SECOND_VERSION))
         })?;
         let parent = Path::new(root).join(path);
-        let trial = parent.join(format!("pg_hooks.{}.trial", std::process::id()));
+        let trial = parent.join(Group::name());
         fs::create_dir(&trial).ok()?;
         let can_be_capped = trial.join(names.limit).exists();
         fs::remove_dir(&trial).ok()?;
         can_be_capped.then_some((parent, names))
     }
 
-    fn make() -> Result<Group> {
-        let (parent, names) = Group::parent().ok_or_else(|| Failure::new("no control group can be made"))?;
-        // The one before may still be there.
+    /// A name that no other group has: the one before may still be there, and another thread may try.
+    fn name() -> String {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let folder = parent.join(format!("pg_hooks.{}.{number}", std::process::id()));
+        format!("pg_hooks.{}.{number}", std::process::id())
+    }
+
+    fn make() -> Result<Group> {
+        let (parent, names) = Group::parent().ok_or_else(|| Failure::new("no control group can be made"))?;
+        let folder = parent.join(Group::name());
         fs::create_dir(&folder).map_err(|error| Failure::because("could not make a control group", error))?;
         Ok(Group {
             folder,
