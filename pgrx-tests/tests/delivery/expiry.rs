@@ -91,7 +91,7 @@ fn retries_go_on_until_the_end_and_none_begins_after_it() {
     site.receiver.on("/q", Behaviour::status(500));
     site.queue(
         "q",
-        ", max_attempts => 100, retry_schedule => array['60 ms']::interval[], breaker_threshold => null",
+        ", max_attempts => 100, retry_schedule => array['200 ms']::interval[], breaker_threshold => null",
     );
     let end: SystemTime = site.value("select clock_timestamp() + interval '6 s'");
     let id: i64 = site.value_with("select hooks.send('q', 'x', expires_at => $1)", &[&end]);
