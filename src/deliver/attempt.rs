@@ -13,8 +13,8 @@ use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 use crate::fault;
 
-/// Makes the attempt, that begins at `attempted_at`, which is now. A panic on the way is a fault of this attempt and
-/// of nothing else.
+/// Makes the attempt. `attempted_at` is the present time. A panic on the way is a fault of this attempt and of nothing
+/// else.
 ///
 /// # Errors
 /// There was no descriptor to make it with.

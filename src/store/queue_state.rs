@@ -226,10 +226,10 @@ statement!(
     LOAD_FAILING,
     "select s.queue_id, s.failing_since, s.last_failure_at
      from hooks.queue_state as s
-     where s.state <> 'disabled' and s.failing_since is not null and s.last_failure_at is not null"
+     where s.state not in ('held', 'disabled') and s.failing_since is not null and s.last_failure_at is not null"
 );
 
-/// What earlier leaders noted of queues that only fail.
+/// What earlier leaders noted of queues that only fail. One that was held begins anew.
 pub fn load_failing(client: &mut SpiClient<'_>) -> Result<HashMap<QueueId, Failing>, Failure> {
     LOAD_FAILING
         .with(|statement| statement.read(client, &[]))?

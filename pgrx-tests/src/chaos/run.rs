@@ -181,7 +181,9 @@ fn keep_evidence(evidence: &Evidence) -> Result<()> {
     }
     keep("arrivals", &arrivals)?;
     let faults = evidence.disturbances.iter().map(|fault| format!("{fault:?}\n"));
-    keep("faults", &faults.collect::<String>())
+    keep("faults", &faults.collect::<String>())?;
+    let standstills = evidence.standstills.iter().map(|it| format!("{it:?}\n"));
+    keep("standstills", &standstills.collect::<String>())
 }
 
 fn keep(name: &str, text: &str) -> Result<()> {

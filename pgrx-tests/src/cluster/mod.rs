@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use postgres::error::SqlState;
 use postgres::{Client, NoTls};
 
 pub use process::{Signal, kill9, limit_memory, signal};
@@ -128,8 +129,13 @@ impl Cluster {
     pub fn drop_database(&self, name: &str) -> std::result::Result<(), postgres::Error> {
         let statement = format!("drop database \"{name}\" with (force)");
         let mut client = self.try_connect("postgres", "postgres")?;
-        let mut drop = || client.batch_execute(&statement);
-        drop().or_else(|_| drop()).or_else(|_| drop())
+        for _ in 0..2 {
+            match client.batch_execute(&statement) {
+                Err(error) if error.code() == Some(&SqlState::OBJECT_IN_USE) => {}
+                ended => return ended,
+            }
+        }
+        client.batch_execute(&statement)
     }
 
     /// Creates a database with the extension, under a name that no other test has.

@@ -33,7 +33,8 @@ pub enum Origin {
 impl Default for Builder {
     fn default() -> Self {
         let defaults = [
-            // Longer than a machine stands still: a worker that is stopped gives its locks up late.
+            // DROP EXTENSION and what a leader does first may wait for each other, until the worker gives up after
+            // 100 ms. Longer than a machine stands still, so that it comes to that.
             ("deadlock_timeout", "5s"),
             ("fsync", "off"),
             ("hooks.allowed_networks", "127.0.0.0/8, ::1/128"),

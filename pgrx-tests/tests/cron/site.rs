@@ -188,7 +188,7 @@ impl<'a> Site<'a> {
     /// for go out side by side, in any order.
     #[track_caller]
     pub fn wait_for_ticks_each(&mut self, name: &str, count: usize, seconds: i64) -> Vec<Tick> {
-        let what = format_args!("{count} ticks at /{name}, {seconds} s apart").to_string();
+        let what = format!("{count} ticks at /{name}, {seconds} s apart");
         wait_until(what, SOON, || {
             let ticks = self.ticks(name);
             let mut pairs = ticks.windows(2);

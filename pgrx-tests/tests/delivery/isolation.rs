@@ -84,7 +84,7 @@ fn commit_is_noticed_at_once_although_the_worker_waits_for_a_lock() {
     let leader = site.leader();
     let waiting = format!("select exists (select from pg_locks where pid = {leader} and not granted)");
     let mut took = Vec::new();
-    // The machine may be busy, but not each time; lock_timeout of the worker is 100 ms.
+    // The machine may be busy, but not each time; lock_timeout of the worker is 100 ms, and has begun a while before.
     for round in 1..=20 {
         let slow = site.send("slow", "x");
         site.arrivals("slow", round);
@@ -99,10 +99,10 @@ fn commit_is_noticed_at_once_although_the_worker_waits_for_a_lock() {
         site.arrivals("q", round);
         let elapsed = begun.elapsed();
         site.wait_for_state(slow, "delivered");
-        if elapsed <= ms(90) {
+        took.push(elapsed);
+        if took.iter().filter(|took| **took <= ms(50)).count() == 3 {
             return;
         }
-        took.push(elapsed);
     }
     panic!("it took {took:?}");
 }

@@ -16,7 +16,7 @@ use crate::site::{Site, arrived_at, ms};
 const NO_RETRY_SOON: &str = ", retry_schedule => array['1 hour']::interval[]";
 
 /// For what nothing but a lost wake can delay, and well before the next rescan.
-const AT_ONCE: std::time::Duration = ms(15_000);
+const AT_ONCE: std::time::Duration = ms(10_000);
 
 /// Sends a text with an ordering key through queue "q"; gives its id.
 #[track_caller]

@@ -149,7 +149,7 @@ fn prepared_message_is_sent_soon_after_commit_prepared_and_never_after_rollback_
     run(&mut other, &format!("commit prepared '{kept}'"));
     let begun = Instant::now();
     assert_eq!(site.arrival("q").text(), "kept");
-    assert!(begun.elapsed() < ms(15_000), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < ms(10_000), "{:?}", begun.elapsed());
     assert_sends(&mut site, "select", &["kept"]);
 }
 

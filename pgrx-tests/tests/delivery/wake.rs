@@ -9,7 +9,7 @@ use pg_hooks_tests::cluster::stop_at_rest;
 use crate::site::{Site, assert_within, ms, run};
 
 /// Far less than the time between two rescans: only a wake can be so soon.
-const WOKEN: Duration = ms(15_000);
+const WOKEN: Duration = ms(10_000);
 
 /// Runs a script that makes `count` messages of queue `q` due, and asserts that they arrive because of it.
 #[track_caller]

@@ -14,7 +14,7 @@ use crate::memory::kilobytes;
 use crate::places::PLACES;
 use crate::village::Village;
 
-/// Most that is added while memory is at its level.
+/// How far memory may go up and down at its level.
 const MOST_KB: i64 = 1024;
 
 fn memory(pid: i32) -> i64 {
@@ -28,8 +28,13 @@ fn assert_finds_its_level(rounds: usize, mut round: impl FnMut() -> i64) {
     let mut levels = vec![round()];
     while levels.len() <= 6 * rounds {
         levels.push(round());
-        let before = levels.len().checked_sub(rounds + 1).map(|place| levels[place]);
-        if before.is_some_and(|before| levels[levels.len() - 1] - before < MOST_KB) {
+        let last = levels.rchunks(rounds + 1).next().unwrap_or_default();
+        let span = last
+            .iter()
+            .max()
+            .zip(last.iter().min())
+            .map(|(most, least)| most - least);
+        if last.len() > rounds && span < Some(MOST_KB) {
             println!("{levels:?} kB");
             return;
         }

@@ -125,8 +125,8 @@ fn hundred_thousand_keys_cost_little_time_and_no_memory() {
         keyed > unkeyed / 10.0,
         "{keyed:.0} instead of {unkeyed:.0} messages/s"
     );
-    // 200,000 keys that are kept take more, with an owner and a place each. What threads happen to hold takes less.
-    assert!(after < before + 10_000, "{before} to {after} kB");
+    // 200,000 keys that are kept take 9.6 MB. What threads happen to hold takes less.
+    assert!(after < before + 8_000, "{before} to {after} kB");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use postgres::types::{FromSql, ToSql};
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// For what must not wait for anything, on a machine that has other things to do.
-pub const AT_ONCE: Duration = Duration::from_secs(15);
+pub const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// SQLSTATE of a bad argument.
 pub const INVALID: &str = "22023";

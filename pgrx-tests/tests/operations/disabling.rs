@@ -61,6 +61,25 @@ fn time_of_failing_goes_on_after_a_restart_and_ends_with_a_success() {
 }
 
 #[test]
+fn failures_before_a_queue_was_held_do_not_disable_it() {
+    let mut site = Site::on(cluster("60s"));
+    site.receiver.on("/q", Behaviour::status(500));
+    site.queue("q", FAILING);
+    // As a leader leaves it that ends when the queue can be used again, and has not said so yet.
+    site.run(
+        "insert into hooks.queue_state (queue_id, state, since, reason, failing_since, last_failure_at)
+         select id, 'held', now(), 'x', now() - interval '100 s', now() from hooks.queue;
+         select count(pg_terminate_backend(pid)) from hooks.worker;
+         select hooks.send('q', 'x')",
+    );
+    site.arrivals("q", 20);
+    site.wait_until(
+        "select count(*) filter (where state in ('held', 'disabled')) = 0 from hooks.queue_state",
+    );
+    assert!(site.value::<bool>("select active from hooks.queue where name = 'q'"));
+}
+
+#[test]
 fn queue_is_never_disabled_when_the_setting_is_0() {
     let mut site = Site::on(cluster("0"));
     site.receiver.on("/q", Behaviour::status(500));

@@ -36,6 +36,7 @@ fn after_the_timeout_the_message_is_shown_as_it_stands() {
     let begun = Instant::now();
     let state: String = site.value(&format!("select state from hooks.wait({id}, '300 ms')"));
     assert_eq!(state, "pending");
+    // The server goes by another clock.
     assert!(begun.elapsed() >= Duration::from_millis(250));
     let state: String = site.value(&format!("select state from hooks.wait({id}, '0')"));
     assert_eq!(state, "pending");

@@ -108,11 +108,10 @@ pub fn was_unheard(evidence: &Evidence, accepted: &Arrival, until_us: i64) -> bo
     // The receiver, too, may have read the request only after that.
     let began_us = accepted.at_us - timeout_us;
     let ended_us = accepted.answered_us.unwrap_or(accepted.at_us) + timeout_us;
-    let frozen = evidence
-        .standstills
-        .iter()
-        .any(|it| it.from_us <= ended_us && began_us <= it.until_us);
-    evidence.tables.failures.contains_key(&attempt) && (stalled || slow || frozen)
+    let mut standstills = evidence.standstills.iter();
+    let frozen = standstills.any(|it| it.from_us <= ended_us && began_us <= it.until_us);
+    let noted = evidence.tables.failures.get(&attempt);
+    noted.is_some_and(|class| stalled || slow || frozen && class == "timeout")
 }
 
 fn tell(evidence: &Evidence, accepted: &Arrival, next: &Arrival, verdict: &mut Verdict) {

@@ -516,8 +516,13 @@ fn answer_that_came_while_the_machine_stood_still_may_be_unheard() {
     }];
     story.assert(&[Offence::Repeated]);
     let noted = ((accepted.message_id, accepted.attempt), "timeout".to_owned());
-    story.evidence.tables.failures.extend([noted]);
+    story.evidence.tables.failures.extend([noted.clone()]);
     story.assert(&[]);
+    // What was answered is no timeout, and what was noted of it is wrong.
+    let other = (noted.0, "status".to_owned());
+    story.evidence.tables.failures.extend([other]);
+    story.assert(&[Offence::Repeated]);
+    story.evidence.tables.failures.extend([noted]);
     story.evidence.standstills[0].from_us = until_us + 3 * SECOND;
     story.evidence.standstills[0].until_us = until_us + 4 * SECOND;
     story.assert(&[Offence::Repeated]);
