@@ -213,11 +213,6 @@ impl Drop for Site<'_> {
     }
 }
 
-/// The times of ticks.
-pub fn times(ticks: &[Tick]) -> Vec<i64> {
-    ticks.iter().map(|tick| tick.at).collect()
-}
-
 /// Asserts that no tick came twice.
 #[track_caller]
 pub fn assert_each_once(ticks: &[Tick]) {

@@ -137,8 +137,8 @@ impl Village {
         site.run("select hooks.resume('gone')");
     }
 
-    /// The result of a message in flight has to wait for a lock.
-    fn keep_a_row_locked(&mut self) {
+    /// A message that gets no answer yet; gives its id.
+    fn put_on_the_wire(&mut self) -> i64 {
         let site = &mut self.site;
         site.receiver.on("/held", Behaviour::Hang);
         let before = site.arrived("held");
@@ -146,6 +146,13 @@ impl Village {
         wait_until("the message to be in flight", LATE, || {
             site.arrived("held") > before
         });
+        id
+    }
+
+    /// The result of a message in flight has to wait for a lock.
+    fn keep_a_row_locked(&mut self) {
+        let id = self.put_on_the_wire();
+        let site = &mut self.site;
         let mut locker = site.connect();
         run(
             &mut locker,
@@ -159,13 +166,8 @@ impl Village {
 
     /// An answer comes for a message that is over.
     fn cancel_on_the_wire(&mut self) {
+        let id = self.put_on_the_wire();
         let site = &mut self.site;
-        site.receiver.on("/held", Behaviour::Hang);
-        let before = site.arrived("held");
-        let id: i64 = site.value("select hooks.send('held', 'x')");
-        wait_until("the message to be in flight", LATE, || {
-            site.arrived("held") > before
-        });
         site.run(&format!("select hooks.cancel({id})"));
         site.receiver.on("/held", Behaviour::status(200));
         site.receiver.release("/held");
